@@ -1,0 +1,38 @@
+# Every recipe is plain cargo, so each also works without make.
+.PHONY: build test lint bench demo ci fmt deny interop dist
+.DEFAULT_GOAL := build
+
+CARGO_DENY_VERSION := 0.20.2
+
+build:
+	cargo build --workspace --all-targets
+
+fmt:
+	cargo fmt --all -- --check
+
+lint: fmt
+	cargo clippy --workspace --all-targets -- -D warnings
+
+# Bans, licences and sources. cargo-deny is installed when it is not there.
+deny:
+	@cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --version $(CARGO_DENY_VERSION) --locked
+	cargo deny check bans licenses sources
+
+test:
+	cargo test --workspace
+
+# A client written in Python from the protocol alone, against the real binary.
+interop:
+	tests/interop/run
+
+demo:
+	cargo run --release -- demo
+
+# The binaries as they are shipped, in target/dist.
+dist:
+	cargo build --profile dist -p rackspace-spot -p roadstead --bins
+
+bench:
+	benches/run
+
+ci: fmt lint deny test interop demo

@@ -1,0 +1,156 @@
+//! The rules of the house, held against what is really there: who may import whom, and how long a file may be.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// A row or column of the import table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Room {
+    Kit,
+    CloudHttp,
+    KubeKit,
+    KontainerEngine,
+    CloudProvider,
+    LocalCluster,
+    Simulator,
+    Provider,
+    Top,
+}
+use Room::{CloudHttp, CloudProvider, KontainerEngine, Kit, KubeKit, LocalCluster, Provider, Simulator, Top};
+
+/// The table: what a room may import. What is not listed is forbidden. Development dependencies are free.
+fn may_import(room: Room) -> &'static [Room] {
+    match room {
+        Kit => &[],
+        CloudHttp | KubeKit => &[Kit],
+        KontainerEngine | CloudProvider | LocalCluster => &[Kit, KubeKit],
+        Provider => &[Kit, CloudHttp, KubeKit, KontainerEngine, CloudProvider],
+        Simulator => &[Kit, Simulator],
+        Top => {
+            &[Kit, CloudHttp, KubeKit, KontainerEngine, CloudProvider, LocalCluster, Simulator, Provider, Top]
+        }
+    }
+}
+
+fn room(name: &str, manifest: &str) -> Option<Room> {
+    let provider = manifest.contains("/providers/");
+    Some(match name {
+        "kit" => Kit,
+        "cloud-http" => CloudHttp,
+        "kube-kit" => KubeKit,
+        "kontainer-engine" => KontainerEngine,
+        "cloud-provider" => CloudProvider,
+        "local-cluster" => LocalCluster,
+        "kube-sim" | "cloud-sim" => Simulator,
+        "roadstead" | "roadstead-tests" => Top,
+        _ if provider && manifest.ends_with("/sim/Cargo.toml") => Simulator,
+        _ if provider => Provider,
+        _ => return None,
+    })
+}
+
+struct Crate {
+    room: Room,
+    imports: BTreeSet<String>,
+    has_binary: bool,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+fn crates() -> BTreeMap<String, Crate> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
+    metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|package| {
+            let name = text(package, "name");
+            let room = room(&name, &text(package, "manifest_path"))
+                .unwrap_or_else(|| panic!("{name} has no place in the import table: give it one"));
+            let imports = package["dependencies"].as_array().unwrap().iter();
+            let imports = imports
+                .filter(|import| !import["path"].is_null() && import["kind"] != "dev")
+                .map(|import| text(import, "name"))
+                .collect();
+            let has_binary = package["targets"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|target| target["kind"].as_array().unwrap().contains(&Value::from("bin")));
+            (name, Crate { room, imports, has_binary })
+        })
+        .collect()
+}
+
+#[test]
+fn every_import_is_in_the_table() {
+    let crates = crates();
+    assert!(crates.len() >= 10, "cargo metadata lists {} crates", crates.len());
+    for (name, krate) in &crates {
+        for import in &krate.imports {
+            let target = crates[import].room;
+            assert!(may_import(krate.room).contains(&target), "{name} must not import {import}");
+        }
+    }
+}
+
+#[test]
+fn no_shipped_driver_or_controller_links_a_simulator() {
+    fn reach<'a>(crates: &'a BTreeMap<String, Crate>, name: &'a str, seen: &mut BTreeSet<&'a str>) {
+        if seen.insert(name) {
+            for import in &crates[name].imports {
+                reach(crates, import, seen);
+            }
+        }
+    }
+    let crates = crates();
+    let mut shipped = 0;
+    for (name, _) in crates.iter().filter(|(_, krate)| krate.room == Provider && krate.has_binary) {
+        shipped += 1;
+        let mut seen = BTreeSet::new();
+        reach(&crates, name, &mut seen);
+        let simulators: Vec<_> = seen.iter().filter(|name| crates[**name].room == Simulator).collect();
+        assert!(simulators.is_empty(), "{name} links {simulators:?}");
+    }
+    assert!(shipped > 0, "no shipped binary was looked at");
+}
+
+/// A file is one concept; what is longer than this is more than one.
+const LONGEST_FILE: usize = 600;
+
+#[test]
+fn no_source_file_is_longer_than_one_concept() {
+    fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("target") {
+                sources(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for dir in ["crates", "providers", "tests"] {
+        sources(&root().join(dir), &mut found);
+    }
+    assert!(found.len() > 20, "only {} source files were looked at", found.len());
+    let long: Vec<_> = found
+        .iter()
+        .map(|path| (std::fs::read_to_string(path).unwrap().lines().count(), path))
+        .filter(|(lines, _)| *lines > LONGEST_FILE)
+        .collect();
+    assert!(long.is_empty(), "longer than {LONGEST_FILE} lines: {long:#?}");
+}
