@@ -163,7 +163,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn hours_pass_in_no_time_on_a_paused_runtime() {
         let clock = Clock::simulated(start(), 1.0);
-        clock.sleep(Duration::from_secs(7200)).await;
+        clock.sleep(Duration::from_hours(2)).await;
         assert_eq!(clock.now().to_string(), "2026-01-01T02:00:00Z");
     }
 
@@ -171,7 +171,7 @@ mod tests {
     async fn a_fast_clock_sleeps_less() {
         let clock = Clock::simulated(start(), 60.0);
         let before = Instant::now();
-        clock.sleep(Duration::from_secs(300)).await;
+        clock.sleep(Duration::from_mins(5)).await;
         assert_eq!(before.elapsed(), Duration::from_secs(5));
     }
 
@@ -180,11 +180,11 @@ mod tests {
         let clock = Clock::simulated(start(), 1.0);
         let sleeper = tokio::spawn({
             let clock = clock.clone();
-            async move { clock.sleep(Duration::from_secs(3600)).await }
+            async move { clock.sleep(Duration::from_hours(1)).await }
         });
         tokio::task::yield_now().await;
         let before = Instant::now();
-        clock.advance(Duration::from_secs(3600));
+        clock.advance(Duration::from_hours(1));
         sleeper.await.unwrap();
         assert!(before.elapsed() < Duration::from_secs(1));
     }

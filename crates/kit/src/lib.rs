@@ -22,11 +22,13 @@ mod clock;
 pub mod exit;
 pub mod fs;
 pub mod go_duration;
+mod progress;
 mod report;
 mod table;
 
 pub use backoff::Backoff;
 pub use class::Class;
 pub use clock::Clock;
+pub use progress::Progress;
 pub use report::chain;
 pub use table::Table;
