@@ -1,0 +1,139 @@
+//! What carries a request to a server and its answer back.
+
+mod connect;
+mod tls;
+
+use std::fmt;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tower::util::BoxCloneSyncService;
+use tower::{Service, ServiceExt as _};
+
+pub use tls::Roots;
+
+/// Any error, as tower passes them on.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// The body of an answer.
+pub type Body = UnsyncBoxBody<Bytes, BoxError>;
+
+type Inner = BoxCloneSyncService<Request<Full<Bytes>>, Response<Body>, BoxError>;
+
+/// Carries requests: over the network, or to a service in this process. Clones share connections.
+#[derive(Clone)]
+pub struct Transport(Inner);
+
+/// Why a network transport cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// The certificates given to trust are no PEM certificates.
+    #[error("read the trusted certificates")]
+    Roots(#[source] rustls_pki_types::pem::Error),
+    /// There is no certificate in the PEM text given.
+    #[error("no certificate among the trusted certificates given")]
+    NoRoots,
+    /// A certificate was refused by the TLS library, or the library cannot be set up.
+    #[error("set up TLS")]
+    Tls(#[source] rustls::Error),
+}
+
+/// How a network transport connects. `Default` is what programs outside tests use.
+#[derive(Clone, Debug)]
+pub struct TransportOptions {
+    /// Whom to trust. Default: [`Roots::System`].
+    pub roots: Roots,
+    /// How long an unused connection is kept. Default 90 s.
+    pub idle_timeout: Duration,
+    /// How many unused connections are kept per host. Default 100.
+    pub max_idle: usize,
+    /// How long a connection may take to open. Default 10 s.
+    pub connect_timeout: Duration,
+    /// Whether `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` are honoured. Default yes; loopback is never proxied.
+    pub environment_proxy: bool,
+}
+
+impl Default for TransportOptions {
+    fn default() -> Self {
+        Self {
+            roots: Roots::System,
+            idle_timeout: Duration::from_secs(90),
+            max_idle: 100,
+            connect_timeout: Duration::from_secs(10),
+            environment_proxy: true,
+        }
+    }
+}
+
+impl Transport {
+    /// HTTP/1.1 over TCP, and TLS by rustls with ring where the URL says `https`.
+    pub fn network(options: &TransportOptions) -> Result<Self, TransportError> {
+        let tls = tls::client_config(&options.roots)?;
+        let client: legacy::Client<_, Full<Bytes>> = legacy::Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(options.idle_timeout)
+            .pool_max_idle_per_host(options.max_idle)
+            .build(connect::connector(tls, options));
+        Ok(Self::from_service(client))
+    }
+
+    /// Any HTTP service in this process: an `axum::Router`, a simulated network, a closure by `tower::service_fn`.
+    pub fn from_service<S, B>(service: S) -> Self
+    where
+        S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + Sync + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send + 'static,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Self(BoxCloneSyncService::new(
+            service
+                .map_response(|response: Response<B>| response.map(|body| body.map_err(Into::into).boxed_unsync()))
+                .map_err(Into::into),
+        ))
+    }
+}
+
+impl Service<Request<Full<Bytes>>> for Transport {
+    type Response = Response<Body>;
+    type Error = BoxError;
+    type Future = <Inner as Service<Request<Full<Bytes>>>>::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
+        self.0.call(request)
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Transport")
+    }
+}
+
+/// Whether this error proves that no request left: the connection was never there.
+pub(crate) fn never_connected(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(client) = error.downcast_ref::<legacy::Error>()
+            && client.is_connect()
+        {
+            return true;
+        }
+        if let Some(io) = error.downcast_ref::<std::io::Error>()
+            && io.kind() == std::io::ErrorKind::ConnectionRefused
+        {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}

@@ -1,0 +1,134 @@
+//! Opening connections, through a proxy where the environment says so.
+
+use std::future::Future;
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::Uri;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
+use hyper_util::client::proxy::matcher::Matcher;
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use tokio::net::TcpStream;
+use tower::{Service, ServiceExt as _};
+
+use super::{BoxError, TransportOptions};
+
+pub(super) fn connector(tls: ClientConfig, options: &TransportOptions) -> HttpsConnector<ProxyConnector> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(options.connect_timeout));
+    tcp.set_keepalive(Some(std::time::Duration::from_secs(30)));
+    let matcher = options.environment_proxy.then(|| Arc::new(Matcher::from_env()));
+    HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(ProxyConnector { tcp, matcher })
+}
+
+/// Connects directly, through a CONNECT tunnel (https), or to the proxy itself (http).
+#[derive(Clone)]
+pub(super) struct ProxyConnector {
+    tcp: HttpConnector,
+    matcher: Option<Arc<Matcher>>,
+}
+
+impl Service<Uri> for ProxyConnector {
+    type Response = Stream;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Stream, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, target: Uri) -> Self::Future {
+        let tcp = self.tcp.clone();
+        let proxy = self
+            .matcher
+            .as_ref()
+            .filter(|_| !is_loopback(&target))
+            .and_then(|matcher| matcher.intercept(&target));
+        Box::pin(async move {
+            let Some(proxy) = proxy else {
+                let io = tcp.oneshot(target).await?;
+                return Ok(Stream { io, proxied: false });
+            };
+            if target.scheme_str() == Some("https") {
+                let mut tunnel = Tunnel::new(proxy.uri().clone(), tcp);
+                if let Some(auth) = proxy.basic_auth() {
+                    tunnel = tunnel.with_auth(auth.clone());
+                }
+                let io = tunnel.oneshot(target).await?;
+                return Ok(Stream { io, proxied: false });
+            }
+            let io = tcp.oneshot(proxy.uri().clone()).await?;
+            Ok(Stream { io, proxied: true })
+        })
+    }
+}
+
+/// Go's rule, and the only sane one: what runs on this machine is never asked of a proxy.
+fn is_loopback(target: &Uri) -> bool {
+    let host = target.host().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// A connection that knows whether a plain-text proxy is at its other end (requests then name the whole URL).
+pub(super) struct Stream {
+    io: TokioIo<TcpStream>,
+    proxied: bool,
+}
+
+impl Connection for Stream {
+    fn connected(&self) -> Connected {
+        self.io.connected().proxy(self.proxied)
+    }
+}
+
+impl Read for Stream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl Write for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_runs_on_this_machine_is_never_asked_of_a_proxy() {
+        for (uri, loopback) in [
+            ("http://127.0.0.1:8080/x", true),
+            ("https://[::1]/", true),
+            ("https://localhost:6443", true),
+            ("https://spot.example", false),
+            ("https://10.0.0.1", false),
+        ] {
+            assert_eq!(is_loopback(&Uri::from_static(uri)), loopback, "{uri}");
+        }
+    }
+}
