@@ -14,25 +14,31 @@
 //! | start with | for |
 //! |---|---|
 //! | [`Driver`], [`OptionTable`], [`Call`] | writing a driver |
+//! | [`driver_main`], [`Server`] | serving it |
+//! | [`Client`] | calling it |
 //! | [`wire`] | the messages |
 //!
 //! What it is not for: talking to a cloud. Mirrors rancher/kontainer-engine, and rancher/rancher `pkg/kontainer-engine`.
 
 mod call;
 mod capability;
+mod client;
 mod driver;
 mod error;
 pub mod logstream;
 mod options;
+mod server;
 pub mod wire;
 
 pub use call::Call;
 pub use capability::Capability;
+pub use client::{Client, ClientError, CreateFailed};
 pub use driver::{CreateError, Driver};
 pub use error::DriverError;
 pub use options::{
     DefaultValue, InvalidOptions, OptionKind, OptionSpec, OptionTable, Options, Phase, TableError, camel_case,
 };
+pub use server::{Server, ServerError, driver_main, program_name};
 pub use wire::{
     Capabilities, ClusterInfo, DriverFlags, DriverOptions, Flag, IngressCapabilities, K8sCapabilities,
     LoadBalancerCapabilities, StringSlice,
