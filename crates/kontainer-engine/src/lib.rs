@@ -28,6 +28,7 @@ mod error;
 pub mod logstream;
 mod options;
 mod server;
+pub mod service_account;
 pub mod wire;
 
 pub use call::Call;
