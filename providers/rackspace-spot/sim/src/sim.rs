@@ -1,0 +1,147 @@
+//! The simulated service as one value.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use cloud_sim::{BadState, Cloud, Front, Network};
+use kit::Clock;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::api;
+use crate::service::Service;
+use crate::settings::{Market, Settings};
+
+/// Where the API is on [`SpotSim::network`].
+pub const API_HOST: &str = "spot.sim";
+/// Where the login service is on [`SpotSim::network`].
+pub const LOGIN_HOST: &str = "login.spot.sim";
+/// Where the price data is on [`SpotSim::network`].
+pub const PRICES_HOST: &str = "prices.spot.sim";
+
+/// How often a served simulation moves by itself, in real time.
+const TICK: Duration = Duration::from_millis(100);
+
+/// A simulated Rackspace Spot. Clones share it.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use rackspace_spot_sim::{Settings, SpotSim};
+/// let clock = kit::Clock::simulated("2026-01-01T00:00:00Z".parse().unwrap(), 1.0);
+/// let sim = SpotSim::new(clock, Settings::default());
+/// let request = http::Request::get("https://spot.sim/percentiles.json").body(axum::body::Body::empty()).unwrap();
+/// assert_eq!(sim.network().send(request).await.unwrap().status(), 200);
+/// # });
+/// ```
+#[derive(Clone)]
+pub struct SpotSim {
+    service: Arc<Service>,
+    front: Front,
+    network: Network,
+}
+
+impl std::fmt::Debug for SpotSim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SpotSim")
+            .field("front", &self.front)
+            .field("network", &self.network)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SpotSim {
+    /// A service on its first day, which begins now, with seed 1.
+    pub fn new(clock: Clock, settings: Settings) -> Self {
+        Self::seeded(clock, settings, 1)
+    }
+
+    /// A service on its first day, all of whose chance comes from `seed`.
+    pub fn seeded(clock: Clock, settings: Settings, seed: u64) -> Self {
+        let service = Arc::new(Service::new(clock, seed, settings));
+        let front = Front::new(service.clone());
+        let network = Network::new();
+        let sim = Self {
+            service,
+            front,
+            network,
+        };
+        let router = sim.router();
+        for host in [API_HOST, LOGIN_HOST, PRICES_HOST] {
+            sim.network.host(host, router.clone());
+        }
+        sim
+    }
+
+    /// API, login, prices and the control API below `/_sim`, by path.
+    pub fn router(&self) -> Router {
+        self.front.router(api::router(self.service.clone()))
+    }
+
+    /// The in-process internet it is on: [`API_HOST`], [`LOGIN_HOST`], [`PRICES_HOST`], and the host of each cloudspace's
+    /// API server. Always the same one.
+    pub fn network(&self) -> Network {
+        self.network.clone()
+    }
+
+    /// The request log and the faults.
+    pub fn front(&self) -> &Front {
+        &self.front
+    }
+
+    /// The clock it lives by.
+    pub fn clock(&self) -> &Clock {
+        self.service.clock()
+    }
+
+    /// Every object, as `GET /_sim/state` gives it.
+    pub fn state(&self) -> Value {
+        self.service.state()
+    }
+
+    /// Replaces every object, as `PUT /_sim/state` does.
+    pub fn replace(&self, state: Value) -> Result<(), BadState> {
+        self.front.replace(state)
+    }
+
+    /// Changes settings while it runs.
+    pub fn set(&self, change: impl FnOnce(&mut Settings)) {
+        self.service.with(|world| change(&mut world.settings));
+        // What became due by the change happens now.
+        self.service.with(crate::world::World::touch);
+    }
+
+    /// Fixes the market price of a server class, or of all of them (`*`), from the next auction on.
+    pub fn set_market(&self, class: &str, price: &str) {
+        self.set(|settings| {
+            settings
+                .market
+                .insert(class.to_owned(), Market::Fixed(price.to_owned()));
+        });
+    }
+
+    /// Moves along by itself until `cancel`, for what must happen although nobody asks: nodes and webhooks. In tests on a
+    /// paused clock it is not needed where requests follow each other.
+    pub async fn run(&self, cancel: CancellationToken) {
+        loop {
+            self.service.with(|_| ());
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = tokio::time::sleep(TICK) => {}
+            }
+        }
+    }
+
+    /// Serves it over plain HTTP until `cancel`. From now on each cloudspace's API server gets a TLS port of its own on
+    /// 127.0.0.1, and runs as long.
+    pub async fn serve(&self, listener: TcpListener, cancel: CancellationToken) -> io::Result<()> {
+        self.service.clusters.host_on_loopback(cancel.clone());
+        tokio::select! {
+            result = cloud_sim::serve(self.router(), listener, cancel.clone()) => result,
+            // Ends only with `cancel`, which the server takes its time for.
+            () = async { self.run(cancel).await; std::future::pending().await } => Ok(()),
+        }
+    }
+}
