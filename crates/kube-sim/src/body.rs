@@ -1,0 +1,182 @@
+//! Request bodies: media types, syntax, kind and version, field validation.
+
+use axum::body::Bytes;
+use http::HeaderMap;
+use serde_json::Value;
+
+use crate::json;
+use crate::resource::Resource;
+use crate::schema::{self, Shape};
+use crate::status::Status;
+
+const MEDIA: &str = "the body of the request was in an unknown format - accepted media types include: application/json, \
+    application/yaml, application/vnd.kubernetes.protobuf";
+
+/// What to do with members that a kind does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FieldValidation {
+    Ignore,
+    Warn,
+    Strict,
+}
+
+/// What a body is decoded into.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub api_version: &'a str,
+    pub kind: &'a str,
+    pub shape: &'a Shape,
+    /// The real server converts built-in kinds between versions and says so in its errors.
+    pub custom: bool,
+}
+
+/// The media type of a header without its parameters.
+pub(crate) fn media_type(headers: &HeaderMap) -> String {
+    let header = headers
+        .get(http::header::CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default();
+    header.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// Reads a body as JSON or YAML. Also gives the paths of members that came twice.
+pub(crate) fn parse(headers: &HeaderMap, body: &Bytes) -> Result<Result<(Value, Vec<String>), String>, Status> {
+    match media_type(headers).as_str() {
+        "" | "application/json" => Ok(json::parse(body)),
+        "application/yaml" => Ok(yaml(body).map(|value| (value, Vec::new()))),
+        _ => Err(Status::unsupported_media_type(MEDIA)),
+    }
+}
+
+/// Reads YAML; JSON is YAML too.
+pub(crate) fn yaml(body: &[u8]) -> Result<Value, String> {
+    let text = std::str::from_utf8(body).map_err(|e| e.to_string())?;
+    serde_saphyr::from_str::<Value>(text).map_err(|e| e.to_string())
+}
+
+/// A decoded object and what its writer should be told.
+#[derive(Debug)]
+pub(crate) struct DecodedBody {
+    pub object: Value,
+    pub warnings: Vec<String>,
+}
+
+/// Decodes a body into the wanted kind.
+pub(crate) fn decode(
+    headers: &HeaderMap,
+    body: &Bytes,
+    wanted: Wanted<'_>,
+    validation: FieldValidation,
+) -> Result<DecodedBody, Status> {
+    let unrecognized = |why: &str| {
+        let shown = show(body);
+        Status::bad_request(format!(
+            "the object provided is unrecognized (must be of type {}): {why} ({shown})",
+            wanted.kind
+        ))
+    };
+    let syntax = |why: String| unrecognized(&format!("couldn't get version/kind; json parse error: {why}"));
+    let (mut object, duplicates) = parse(headers, body)?.map_err(syntax)?;
+    if object.is_null() {
+        object = serde_json::json!({});
+    }
+    if !object.is_object() {
+        return Err(syntax("json: cannot unmarshal into Go value of type struct".to_owned()));
+    }
+    check_kind(&object, wanted, unrecognized)?;
+    object["apiVersion"] = wanted.api_version.into();
+    object["kind"] = wanted.kind.into();
+    let handled = |why: &str| {
+        let version = wanted.api_version.rsplit('/').next().unwrap_or_default();
+        Status::bad_request(format!(
+            "{0} in version \"{version}\" cannot be handled as a {0}: {why}",
+            wanted.kind
+        ))
+    };
+    let decoded = schema::decode(wanted.shape, &mut object).map_err(|why| handled(&why))?;
+    let mut problems: Vec<String> = duplicates
+        .iter()
+        .map(|path| format!("duplicate field \"{path}\""))
+        .collect();
+    problems.extend(decoded.unknown.iter().map(|path| format!("unknown field \"{path}\"")));
+    if validation == FieldValidation::Strict && !problems.is_empty() {
+        return Err(handled(&format!("strict decoding error: {}", problems.join(", "))));
+    }
+    if validation == FieldValidation::Ignore {
+        problems.clear();
+    }
+    Ok(DecodedBody {
+        object,
+        warnings: problems,
+    })
+}
+
+/// Kind and version default from the URL; when they are given, they must be the ones of the URL.
+fn check_kind(object: &Value, wanted: Wanted<'_>, unrecognized: impl Fn(&str) -> Status) -> Result<(), Status> {
+    let text = |member: &str| object[member].as_str().unwrap_or_default();
+    let (given_version, given_kind) = (text("apiVersion"), text("kind"));
+    if given_version.matches('/').count() > 1 {
+        return Err(unrecognized(&format!(
+            "unexpected GroupVersion string: {given_version}"
+        )));
+    }
+    let api_version = if given_version.is_empty() {
+        wanted.api_version
+    } else {
+        given_version
+    };
+    let kind = if given_kind.is_empty() { wanted.kind } else { given_kind };
+    if api_version == wanted.api_version && kind == wanted.kind {
+        return Ok(());
+    }
+    let version = api_version.rsplit('/').next().unwrap_or_default();
+    let why = if api_version == wanted.api_version && schema::builtin().id(kind).is_some() && !wanted.custom {
+        format!(
+            "converting ({version}.{kind}) to (core.{}): unknown conversion",
+            wanted.kind
+        )
+    } else {
+        format!(
+            "no kind \"{kind}\" is registered for version \"{api_version}\" in scheme \"pkg/api/legacyscheme/scheme.go:30\""
+        )
+    };
+    Err(Status::bad_request(format!(
+        "{kind} in version \"{version}\" cannot be handled as a {}: {why}",
+        wanted.kind
+    )))
+}
+
+/// The beginning of a body, as errors quote it.
+fn show(body: &[u8]) -> String {
+    if body.is_empty() {
+        return "<empty>".to_owned();
+    }
+    if body[0] != b'{' {
+        return body.iter().take(16).map(|b| format!("{b:02x}")).collect();
+    }
+    let text = String::from_utf8_lossy(body);
+    let head: String = text.chars().take(30).collect();
+    if head.len() < text.len() {
+        format!("{head} ...")
+    } else {
+        head
+    }
+}
+
+/// Decodes an object that comes from code: unknown members are dropped, defaults filled.
+pub(crate) fn decode_object(resource: &Resource, mut object: Value) -> Result<Value, Status> {
+    schema::decode(&resource.shape, &mut object).map_err(|why| {
+        Status::bad_request(format!(
+            "{0} in version \"{1}\" cannot be handled as a {0}: {why}",
+            resource.kind, resource.version
+        ))
+    })?;
+    complete(resource, &mut object);
+    Ok(object)
+}
+
+/// Fills the defaults of a decoded object.
+pub(crate) fn complete(resource: &Resource, object: &mut Value) {
+    schema::fill_defaults(&resource.shape, object);
+    resource.rules.default(object);
+}

@@ -1,0 +1,173 @@
+//! What tests do to the server: errors, delays, stale reads, cut watches; and the log of what was asked.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::request::RequestInfo;
+use crate::status::Status;
+
+/// How many requests the log keeps.
+const LOG_CAPACITY: usize = 10_000;
+
+/// Picks requests. An empty text matches everything.
+#[derive(Debug, Clone, Default)]
+pub struct Matcher {
+    verb: String,
+    resource: String,
+    name: String,
+}
+
+impl Matcher {
+    /// Every request.
+    pub fn any() -> Self {
+        Self::default()
+    }
+
+    /// Requests with this verb: get, list, watch, create, update, patch, delete or deletecollection.
+    #[must_use]
+    pub fn verb(mut self, verb: &str) -> Self {
+        verb.clone_into(&mut self.verb);
+        self
+    }
+
+    /// Requests for this resource: its plural, with `/subresource` when there is one.
+    #[must_use]
+    pub fn resource(mut self, resource: &str) -> Self {
+        resource.clone_into(&mut self.resource);
+        self
+    }
+
+    /// Requests for the object with this name.
+    #[must_use]
+    pub fn name(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
+    fn matches(&self, info: &RequestInfo) -> bool {
+        let resource = if info.subresource.is_empty() {
+            info.resource.clone()
+        } else {
+            format!("{}/{}", info.resource, info.subresource)
+        };
+        let fits = |wanted: &str, found: &str| wanted.is_empty() || wanted == found;
+        fits(&self.verb, info.verb) && fits(&self.resource, &resource) && fits(&self.name, &info.name)
+    }
+}
+
+/// One request as the log keeps it. Bodies are never kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedRequest {
+    /// Counts from 1.
+    pub n: u64,
+    /// The HTTP method.
+    pub method: String,
+    /// The path without the query.
+    pub path: String,
+    /// The query as it came, without the question mark.
+    pub query: String,
+    /// The HTTP status of the answer.
+    pub status: u16,
+    /// Who asked.
+    pub user: String,
+    /// The fault that was injected, if any.
+    pub fault: Option<String>,
+}
+
+#[derive(Debug)]
+enum Action {
+    Fail(Status),
+    Delay(Duration),
+}
+
+#[derive(Debug)]
+struct Rule {
+    matcher: Matcher,
+    times: usize,
+    action: Action,
+}
+
+/// The faults that wait for their request, and the log.
+#[derive(Debug, Default)]
+pub(crate) struct FaultState {
+    rules: Vec<Rule>,
+    /// Reads answer the state of this revision.
+    pub frozen_at: Option<u64>,
+    log: VecDeque<LoggedRequest>,
+    count: u64,
+}
+
+/// What happens to one request.
+#[derive(Debug, Default)]
+pub(crate) struct Injected {
+    pub delay: Option<Duration>,
+    pub fail: Option<Status>,
+}
+
+impl Injected {
+    pub fn label(&self) -> Option<String> {
+        match (&self.fail, self.delay) {
+            (Some(status), _) => Some(format!("status {}", status.code())),
+            (None, Some(delay)) => Some(format!("delay {} ms", delay.as_millis())),
+            (None, None) => None,
+        }
+    }
+}
+
+impl FaultState {
+    pub fn fail(&mut self, matcher: Matcher, status: Status, times: usize) {
+        self.rules.push(Rule {
+            matcher,
+            times,
+            action: Action::Fail(status),
+        });
+    }
+
+    pub fn delay(&mut self, matcher: Matcher, delay: Duration, times: usize) {
+        self.rules.push(Rule {
+            matcher,
+            times,
+            action: Action::Delay(delay),
+        });
+    }
+
+    pub fn clear(&mut self) {
+        self.rules.clear();
+        self.frozen_at = None;
+    }
+
+    /// Takes what waits for this request: at most one delay and one failure.
+    pub fn take(&mut self, info: &RequestInfo) -> Injected {
+        let mut injected = Injected::default();
+        for rule in &mut self.rules {
+            if rule.times == 0 || !rule.matcher.matches(info) {
+                continue;
+            }
+            match &rule.action {
+                Action::Fail(status) if injected.fail.is_none() => injected.fail = Some(status.clone()),
+                Action::Delay(delay) if injected.delay.is_none() => injected.delay = Some(*delay),
+                _ => continue,
+            }
+            rule.times -= 1;
+        }
+        self.rules.retain(|rule| rule.times > 0);
+        injected
+    }
+
+    pub fn log(&mut self, mut request: LoggedRequest) {
+        self.count += 1;
+        request.n = self.count;
+        self.log.push_back(request);
+        if self.log.len() > LOG_CAPACITY {
+            self.log.pop_front();
+        }
+    }
+
+    pub fn requests(&self) -> Vec<LoggedRequest> {
+        self.log.iter().cloned().collect()
+    }
+
+    pub fn clear_log(&mut self) {
+        self.log.clear();
+    }
+}
