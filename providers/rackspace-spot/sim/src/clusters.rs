@@ -1,27 +1,67 @@
-//! The API servers of cloudspaces.
+//! The API servers of cloudspaces: simulated ones, made to follow the world.
+
+mod node;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
 use jiff::Timestamp;
 use kit::Clock;
+use kube_sim::KubeSim;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 
+use crate::chance;
+use crate::service::Service;
 use crate::world::World;
+use node::NodeFacts;
 
-/// The API servers that run, made to follow the world.
+/// The most that is read of an answer to be changed on its way.
+const ANSWER_LIMIT: usize = 64 * 1024;
+
+/// All API servers that run.
 pub(crate) struct Clusters {
-    #[allow(dead_code)]
     clock: Clock,
-    #[allow(dead_code)]
     seed: u64,
     inner: Mutex<Inner>,
 }
 
 #[derive(Default)]
 struct Inner {
-    listeners: BTreeMap<String, std::net::TcpListener>,
+    running: BTreeMap<String, Running>,
+    /// Ports of API servers to come, bound early so that their addresses are known.
+    listeners: BTreeMap<String, Option<std::net::TcpListener>>,
+    /// Until when API servers are hosted on loopback, if they are.
     loopback: Option<CancellationToken>,
+    tokens: Vec<IdToken>,
+}
+
+/// An API server that runs.
+struct Running {
+    kube: KubeSim,
+    /// The namespace of its organization.
+    namespace: String,
+    /// What was last told of each node, by its name.
+    nodes: BTreeMap<String, NodeFacts>,
+    stop: CancellationToken,
+    /// Whether its tasks were started, which takes a runtime.
+    started: bool,
+}
+
+/// An id token that was given out.
+#[derive(Clone)]
+struct IdToken {
+    token: String,
+    namespace: String,
+    expires: Timestamp,
 }
 
 impl Clusters {
@@ -33,10 +73,12 @@ impl Clusters {
         }
     }
 
+    /// From now on API servers get ports of their own on 127.0.0.1, until `cancel`.
     pub(crate) fn host_on_loopback(&self, cancel: CancellationToken) {
         self.lock().loopback = Some(cancel);
     }
 
+    /// On loopback, gives each cloudspace that is new a port as its address.
     pub(crate) fn give_addresses(&self, world: &mut World) {
         let mut inner = self.lock();
         if inner.loopback.is_none() {
@@ -45,15 +87,20 @@ impl Clusters {
         inner.listeners.retain(|key, _| world.spaces.contains_key(key));
         let mut moved = false;
         for (key, space) in &mut world.spaces {
-            if inner.listeners.contains_key(key) {
+            if inner.listeners.contains_key(key) || inner.running.contains_key(key) {
                 continue;
             }
-            if let Ok(listener) = std::net::TcpListener::bind("127.0.0.1:0")
-                && let Ok(address) = listener.local_addr()
-            {
-                space.address = address.to_string();
-                inner.listeners.insert(key.clone(), listener);
-                moved = true;
+            let bound = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| {
+                listener.set_nonblocking(true)?;
+                Ok((listener.local_addr()?, listener))
+            });
+            match bound {
+                Ok((address, listener)) => {
+                    space.address = address.to_string();
+                    inner.listeners.insert(key.clone(), Some(listener));
+                    moved = true;
+                }
+                Err(error) => tracing::warn!(%error, cloudspace = key, "no port for its API server"),
             }
         }
         drop(inner);
@@ -62,15 +109,202 @@ impl Clusters {
         }
     }
 
-    pub(crate) fn follow(&self, _world: &World) {}
+    /// Starts and stops API servers, and brings their nodes in line.
+    pub(crate) fn follow(&self, world: &World) {
+        let mut guard = self.lock();
+        let inner = &mut *guard;
+        inner.running.retain(|key, running| {
+            let stays = world.endpoint(key).is_some();
+            if !stays {
+                running.stop.cancel();
+            }
+            stays
+        });
+        for key in world.spaces.keys().filter(|key| world.endpoint(key).is_some()) {
+            if !inner.running.contains_key(key) {
+                let running = self.make(world, key, &inner.tokens);
+                inner.running.insert(key.clone(), running);
+            }
+        }
+        for (key, running) in &mut inner.running {
+            node::follow(world, key, &running.kube, &mut running.nodes);
+            if running.started {
+                continue;
+            }
+            let Ok(runtime) = Handle::try_current() else { continue };
+            running.started = true;
+            let (kube, stop) = (running.kube.clone(), running.stop.clone());
+            match (&inner.loopback, inner.listeners.get_mut(key).and_then(Option::take)) {
+                (Some(until), Some(listener)) => {
+                    let until = until.clone();
+                    runtime.spawn(async move {
+                        tokio::select! {
+                            () = until.cancelled() => stop.cancel(),
+                            () = host(kube, listener, stop.clone()) => {}
+                        }
+                    });
+                }
+                _ => {
+                    runtime.spawn(async move { kube.run_controllers(stop).await });
+                }
+            }
+        }
+    }
 
-    pub(crate) fn note_token(&self, _token: &str, _org_id: &str, _expires: Timestamp) {}
+    fn make(&self, world: &World, key: &str, tokens: &[IdToken]) -> Running {
+        let mut builder = KubeSim::builder()
+            .clock(self.clock.clone())
+            .version(&format!("v{}", world.running_version(key)))
+            .seed(self.seed ^ chance::of_text(key))
+            .host(bare(world.endpoint(key).unwrap_or_default()));
+        builder = match world.settings.sa_token_delay {
+            Some(delay) => builder.token_delay(delay),
+            None => builder.tokens_never(),
+        };
+        let running = Running {
+            kube: builder.build(),
+            namespace: key.split('/').next().unwrap_or_default().to_owned(),
+            nodes: BTreeMap::new(),
+            stop: CancellationToken::new(),
+            started: false,
+        };
+        for token in tokens.iter().filter(|token| token.namespace == running.namespace) {
+            running.admit(token);
+        }
+        running
+    }
 
-    pub(crate) fn ca(&self, _key: &str) -> Option<String> {
-        None
+    /// Lets the owner of an id token into the organization's API servers as an administrator, until it is over.
+    pub(crate) fn note_token(&self, token: &str, namespace: &str, expires: Timestamp) {
+        let mut inner = self.lock();
+        let now = self.clock.now();
+        inner.tokens.retain(|token| token.expires > now);
+        let token = IdToken {
+            token: token.to_owned(),
+            namespace: namespace.to_owned(),
+            expires,
+        };
+        for running in inner
+            .running
+            .values()
+            .filter(|running| running.namespace == token.namespace)
+        {
+            running.admit(&token);
+        }
+        inner.tokens.push(token);
+    }
+
+    /// Stops all of them: the world is another one.
+    pub(crate) fn restart(&self) {
+        let mut inner = self.lock();
+        for running in std::mem::take(&mut inner.running).into_values() {
+            running.stop.cancel();
+        }
+        inner.listeners.clear();
+    }
+
+    pub(crate) fn ca(&self, key: &str) -> Option<String> {
+        self.lock()
+            .running
+            .get(key)
+            .map(|running| running.kube.ca_pem().to_owned())
+    }
+
+    /// By its key, or by its name alone.
+    pub(crate) fn kube(&self, cloudspace: &str) -> Option<KubeSim> {
+        let inner = self.lock();
+        let by_name = || {
+            inner
+                .running
+                .iter()
+                .find(|(key, _)| key.rsplit('/').next() == Some(cloudspace))
+        };
+        let found = inner
+            .running
+            .get(cloudspace)
+            .or_else(|| by_name().map(|(_, running)| running));
+        found.map(|running| running.kube.clone())
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Drop for Clusters {
+    fn drop(&mut self) {
+        self.restart();
+    }
+}
+
+impl Running {
+    fn admit(&self, token: &IdToken) {
+        self.kube
+            .add_token(&token.token, "ngpc-user", &["system:masters"], Some(token.expires));
+    }
+}
+
+async fn host(kube: KubeSim, listener: std::net::TcpListener, stop: CancellationToken) {
+    let served = async {
+        let listener = TcpListener::from_std(listener)?;
+        kube_sim::serve::tls(kube, listener, stop)
+            .await
+            .map_err(std::io::Error::other)
+    };
+    if let Err(error) = served.await {
+        tracing::warn!(%error, "an API server ended");
+    }
+}
+
+/// A host without its port.
+fn bare(address: &str) -> &str {
+    address.split(':').next().unwrap_or(address)
+}
+
+/// The API server at `host`, as the in-process internet reaches it: it follows the world before each answer.
+pub(crate) fn router_of(service: &Arc<Service>, host: &str) -> Option<Router> {
+    let found = service.with(|world| {
+        let (key, _) = world.spaces.iter().find(|(_, space)| space.address == host)?;
+        world.endpoint(key).map(|_| key.clone())
+    });
+    let (key, service) = (found?, service.clone());
+    let kube = service.clusters.kube(&key)?;
+    Some(Router::new().fallback(move |request: Request| {
+        let (key, service, kube) = (key.clone(), service.clone(), kube.clone());
+        async move {
+            let version = service.with(|world| world.running_version(&key).to_owned());
+            let asked_version = request.uri().path() == "/version";
+            let response = match kube.router().oneshot(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            };
+            if asked_version {
+                with_version(response, &version).await
+            } else {
+                response
+            }
+        }
+    }))
+}
+
+/// The answer to `/version` with the version the cloudspace has been upgraded to.
+async fn with_version(response: Response, version: &str) -> Response {
+    let (mut head, body) = response.into_parts();
+    let Ok(bytes) = to_bytes(body, ANSWER_LIMIT).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let mut told: Value = match serde_json::from_slice(&bytes) {
+        Ok(told) if head.status == StatusCode::OK => told,
+        _ => return Response::from_parts(head, Body::from(bytes)),
+    };
+    let mut parts = version.split('.');
+    for (field, value) in [
+        ("major", parts.next().unwrap_or_default().to_owned()),
+        ("minor", parts.next().unwrap_or_default().to_owned()),
+        ("gitVersion", format!("v{version}")),
+    ] {
+        told[field] = value.into();
+    }
+    head.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(head, Body::from(told.to_string()))
 }

@@ -34,6 +34,9 @@ mod token;
 mod webhook;
 mod world;
 
+#[cfg(test)]
+mod tests;
+
 pub use seed::{ACME_NAMESPACE, ACME_TOKEN, FREDERICK_TOKEN, PENNILESS_TOKEN, REVOKED_TOKEN};
 pub use settings::{
     DeleteAnswer, ErrorPhase, KubeconfigShape, Ladder, Market, OrgNext, PricePoint, RevokedAnswer, Settings,

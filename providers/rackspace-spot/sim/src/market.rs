@@ -95,7 +95,7 @@ mod tests {
     fn a_price_is_told_by_settings_or_left_to_the_seed() {
         let mut settings = Settings::default();
         let class = "gp.vs1.xlarge-iad";
-        let hour = Duration::from_secs(3600);
+        let hour = Duration::from_hours(1);
         let drawn: Vec<u64> = (0..48).map(|h| price(&settings, 7, class, hour * h)).collect();
         assert!(drawn.iter().all(|p| (13..=19).contains(p)), "{drawn:?}");
         assert!(drawn.iter().any(|p| *p != drawn[0]), "it moves");

@@ -31,8 +31,13 @@ pub(crate) struct Organization {
 
 impl Organization {
     pub(crate) fn namespace(&self) -> String {
-        self.id.to_lowercase().replace('_', "-")
+        namespace_of(&self.id)
     }
+}
+
+/// The namespace of the organization with this id.
+pub(crate) fn namespace_of(org_id: &str) -> String {
+    org_id.to_lowercase().replace('_', "-")
 }
 
 /// A refresh token that was given out.

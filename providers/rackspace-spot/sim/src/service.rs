@@ -61,9 +61,9 @@ impl Service {
     }
 
     /// Remembers an id token, so that the organization's API servers take it.
-    pub(crate) fn note_token(&self, token: &str, org_id: &str, expires: Timestamp) {
+    pub(crate) fn note_token(&self, token: &str, namespace: &str, expires: Timestamp) {
         if !self.frozen {
-            self.clusters.note_token(token, org_id, expires);
+            self.clusters.note_token(token, namespace, expires);
         }
     }
 
@@ -98,6 +98,7 @@ impl Service {
     fn put(&self, new: World) {
         let mut world = self.lock();
         *world = new;
+        self.clusters.restart();
         self.webhooks.restart(&world);
         self.follow(&mut world);
     }

@@ -7,13 +7,14 @@ use std::time::Duration;
 use axum::Router;
 use cloud_sim::{BadState, Cloud, Front, Network};
 use kit::Clock;
+use kube_sim::KubeSim;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::api;
 use crate::service::Service;
 use crate::settings::{Market, Settings};
+use crate::{api, clusters};
 
 /// Where the API is on [`SpotSim::network`].
 pub const API_HOST: &str = "spot.sim";
@@ -72,6 +73,8 @@ impl SpotSim {
         for host in [API_HOST, LOGIN_HOST, PRICES_HOST] {
             sim.network.host(host, router.clone());
         }
+        let service = sim.service.clone();
+        sim.network.resolver(move |host| clusters::router_of(&service, host));
         sim
     }
 
@@ -120,6 +123,12 @@ impl SpotSim {
                 .market
                 .insert(class.to_owned(), Market::Fixed(price.to_owned()));
         });
+    }
+
+    /// The API server of a cloudspace, named `namespace/name` or by its name alone, while it runs.
+    pub fn kube(&self, cloudspace: &str) -> Option<KubeSim> {
+        self.service.with(|_| ());
+        self.service.clusters.kube(cloudspace)
     }
 
     /// Moves along by itself until `cancel`, for what must happen although nobody asks: nodes and webhooks. In tests on a

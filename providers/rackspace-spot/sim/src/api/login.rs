@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::seed::RefreshToken;
+use crate::seed::{RefreshToken, namespace_of};
 use crate::service::Service;
 use crate::settings::RevokedAnswer;
 use crate::token::{CLIENT_ID, Signer};
@@ -77,7 +77,7 @@ pub(super) async fn token(
         let refresh_token = field("refresh_token");
         let grant = granted(world, refresh_token).cloned().ok_or_else(|| refusal(world))?;
         let (id_token, expires) = id_token(&service.signer, world, &grant, &issuer);
-        service.note_token(&id_token, &grant.org_id, expires);
+        service.note_token(&id_token, &namespace_of(&grant.org_id), expires);
         let access = json!({
             "iss": issuer, "aud": [format!("{issuer}userinfo")], "azp": CLIENT_ID, "exp": expires.as_second(),
         });

@@ -108,7 +108,7 @@ pub(super) async fn generate_kubeconfig(
             ));
         };
         let (token, expires) = login::id_token(&service.signer, world, &grant, "https://login.spot.sim/");
-        service.note_token(&token, &grant.org_id, expires);
+        service.note_token(&token, &org.namespace(), expires);
         let ca = service.ca(&key);
         let facts = kubeconfig::Facts {
             organization: &org.name,
