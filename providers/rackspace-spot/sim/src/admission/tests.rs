@@ -471,7 +471,7 @@ fn unknown_fields_are_dropped_and_the_servers_own_are_the_servers() {
             "wild",
             json!({"gpuEnabled": true, "colour": "red", "networks": [{"name": "n", "x": 1}]}),
         ),
-        json!({"status": {"phase": "Ready"}, "extra": 1, "metadata": {"uid": "mine", "labels": {"a": "b"}}}),
+        &json!({"status": {"phase": "Ready"}, "extra": 1, "metadata": {"uid": "mine", "labels": {"a": "b"}}}),
     );
     let stored = world.create(Resource::CloudSpace, ACME_NAMESPACE, wild).unwrap();
     assert_eq!(stored["spec"].get("gpuEnabled"), None);
