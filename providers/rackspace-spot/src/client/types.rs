@@ -1,0 +1,305 @@
+//! The objects of the API, as far as anybody reads or writes them.
+//!
+//! Reading is lenient: a field that is missing or `null` is empty. Writing is exact: what is empty is not sent.
+
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// The names and marks of an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Meta {
+    /// Its name.
+    pub name: String,
+    /// The namespace of its organization.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+    /// Labels.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// When its deletion began; RFC 3339.
+    #[serde(skip_serializing)]
+    pub deletion_timestamp: Option<String>,
+}
+
+/// A managed control plane.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct CloudSpace {
+    /// Names and marks.
+    pub metadata: Meta,
+    /// What was asked for.
+    pub spec: CloudSpaceSpec,
+    /// What is.
+    #[serde(skip_serializing, deserialize_with = "lenient")]
+    pub status: CloudSpaceStatus,
+}
+
+/// What was asked of a cloudspace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CloudSpaceSpec {
+    /// Always `gen2` for new ones; immutable.
+    #[serde(deserialize_with = "lenient")]
+    pub deployment_type: String,
+    /// Always `default`.
+    #[serde(deserialize_with = "lenient")]
+    pub cloud: String,
+    /// Immutable.
+    pub region: String,
+    /// URL that is told of preemptions.
+    #[serde(deserialize_with = "lenient")]
+    pub webhook: String,
+    /// `calico`, `cilium` or `byocni`; immutable.
+    #[serde(deserialize_with = "lenient")]
+    pub cni: String,
+    /// Full version; a change is an upgrade.
+    #[serde(deserialize_with = "lenient")]
+    pub kubernetes_version: String,
+    /// Whether the control plane is highly available.
+    #[serde(rename = "HAControlPlane", deserialize_with = "lenient")]
+    pub ha_control_plane: bool,
+    /// Sent as the official SDK does; the published schema does not have it.
+    #[serde(deserialize_with = "lenient")]
+    pub gpu_enabled: bool,
+}
+
+/// What a cloudspace is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CloudSpaceStatus {
+    /// `Provisioning`, `Ready`, `Upgrading`, `NoWinningBids`, `Error`, `Deleting`, …
+    #[serde(deserialize_with = "lenient")]
+    pub phase: String,
+    /// Why; free text, also during normal work.
+    #[serde(deserialize_with = "lenient")]
+    pub reason: String,
+    /// Host of the API server, without scheme; empty until the control plane is up.
+    #[serde(rename = "APIServerEndpoint", deserialize_with = "lenient")]
+    pub api_server_endpoint: String,
+    /// The version that runs.
+    #[serde(deserialize_with = "lenient")]
+    pub current_kubernetes_version: String,
+    /// How far an upgrade is.
+    #[serde(deserialize_with = "lenient")]
+    pub upgrade_phase: String,
+}
+
+/// A pool of machines that are bid for.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct SpotNodePool {
+    /// Names and marks; the name is a lower-case UUID.
+    pub metadata: Meta,
+    /// What was asked for.
+    pub spec: SpotSpec,
+    /// What is.
+    #[serde(skip_serializing, deserialize_with = "lenient")]
+    pub status: SpotStatus,
+}
+
+/// What was asked of a spot pool.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SpotSpec {
+    /// Kind of machine; immutable.
+    pub server_class: String,
+    /// How many; always required.
+    pub desired: i64,
+    /// US dollars per hour and machine.
+    pub bid_price: String,
+    /// Whose nodes they become; immutable.
+    pub cloud_space: String,
+    /// Whether the number follows the load.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<Autoscaling>,
+    /// Labels of its nodes.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "BTreeMap::is_empty")]
+    pub custom_labels: BTreeMap<String, String>,
+    /// Annotations of its nodes.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "BTreeMap::is_empty")]
+    pub custom_annotations: BTreeMap<String, String>,
+    /// Taints of its nodes.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Vec::is_empty")]
+    pub custom_taints: Vec<Taint>,
+}
+
+/// How many machines came of the bids.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SpotStatus {
+    /// Free text; never branch on it.
+    #[serde(deserialize_with = "lenient")]
+    pub bid_status: String,
+    /// Machines won.
+    #[serde(deserialize_with = "lenient")]
+    pub won_count: i64,
+}
+
+/// A number of machines that follows the load.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Autoscaling {
+    /// Whether it does. At most one pool of a cloudspace may.
+    pub enabled: bool,
+    /// Not fewer than this.
+    #[serde(deserialize_with = "lenient")]
+    pub min_nodes: i64,
+    /// Not more than this.
+    #[serde(deserialize_with = "lenient")]
+    pub max_nodes: i64,
+}
+
+/// A taint of a pool's nodes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+pub struct Taint {
+    /// Its key.
+    pub key: String,
+    /// Its value, may be empty.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "String::is_empty")]
+    pub value: String,
+    /// What it does.
+    pub effect: Effect,
+}
+
+/// What a taint does to pods that do not tolerate it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+pub enum Effect {
+    /// New ones stay away.
+    NoSchedule,
+    /// New ones stay away if they can.
+    PreferNoSchedule,
+    /// Running ones leave, too.
+    NoExecute,
+}
+
+/// A pool of machines at a fixed price.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct OnDemandNodePool {
+    /// Names and marks; the name is a lower-case UUID.
+    pub metadata: Meta,
+    /// What was asked for.
+    pub spec: OnDemandSpec,
+    /// What is.
+    #[serde(skip_serializing, deserialize_with = "lenient")]
+    pub status: OnDemandStatus,
+}
+
+/// What was asked of an on-demand pool.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OnDemandSpec {
+    /// Kind of machine; immutable.
+    pub server_class: String,
+    /// How many.
+    pub desired: i64,
+    /// Whose nodes they become; immutable.
+    pub cloud_space: String,
+    /// Labels of its nodes.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "BTreeMap::is_empty")]
+    pub custom_labels: BTreeMap<String, String>,
+    /// Annotations of its nodes.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "BTreeMap::is_empty")]
+    pub custom_annotations: BTreeMap<String, String>,
+    /// Taints of its nodes.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Vec::is_empty")]
+    pub custom_taints: Vec<Taint>,
+}
+
+/// How many machines are there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OnDemandStatus {
+    /// Free text; never branch on it.
+    #[serde(deserialize_with = "lenient")]
+    pub reserved_status: String,
+    /// Machines there.
+    #[serde(deserialize_with = "lenient")]
+    pub reserved_count: i64,
+}
+
+/// A place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Region {
+    /// Its name.
+    pub metadata: Meta,
+    /// About it.
+    #[serde(deserialize_with = "lenient")]
+    pub spec: RegionSpec,
+}
+
+/// About a region.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct RegionSpec {
+    /// ISO 3166 alpha-3.
+    #[serde(deserialize_with = "lenient")]
+    pub country: String,
+    /// For people.
+    #[serde(deserialize_with = "lenient")]
+    pub description: String,
+}
+
+/// A kind of machine in one region.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct ServerClass {
+    /// Its name.
+    pub metadata: Meta,
+    /// About it.
+    #[serde(deserialize_with = "lenient")]
+    pub spec: ServerClassSpec,
+    /// Its market.
+    #[serde(deserialize_with = "lenient")]
+    pub status: ServerClassStatus,
+}
+
+/// About a kind of machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ServerClassSpec {
+    /// New pools can be made of it when this is `available`.
+    #[serde(deserialize_with = "lenient")]
+    pub availability: String,
+    /// Where it is.
+    #[serde(deserialize_with = "lenient")]
+    pub region: String,
+    /// The lowest bid taken.
+    #[serde(deserialize_with = "lenient")]
+    pub min_bid_price_per_hour: String,
+}
+
+/// The market of a kind of machine.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ServerClassStatus {
+    /// Prices of the last auction.
+    #[serde(deserialize_with = "lenient")]
+    pub spot_pricing: SpotPricing,
+}
+
+/// Prices of an auction.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SpotPricing {
+    /// What machines cost now.
+    #[serde(deserialize_with = "lenient")]
+    pub market_price_per_hour: String,
+}
+
+/// Reads a secret; `null` is none.
+pub(crate) fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.map(SecretString::from))
+}
+
+/// Reads `null` as the empty value: Go writes empty maps and lists that way.
+fn lenient<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}

@@ -1,0 +1,196 @@
+//! Creating a cluster, or going on with one whose creation failed.
+
+use kit::Class;
+use kontainer_engine::{Call, ClusterInfo, CreateError, DriverError, OptionTable, Options};
+
+use super::catalog::{self, Rules};
+use super::given::{self, Defaults, Given};
+use super::names::cloudspace_name;
+use super::observe::Observed;
+use super::options as o;
+use super::ownership::{self, Owner};
+use super::session::Session;
+use super::state::{State, password};
+use super::{act, identity, import, wait};
+use crate::Settings;
+
+/// Makes the cloudspace and its pools, and returns as soon as they are ordered; waiting is for `PostCheck`.
+///
+/// `previous` need not be there even if there was an attempt before: what that one made is found by its marks and names. An
+/// error carries a record as soon as the cloudspace's name is known, so that nothing made can be forgotten.
+pub(super) async fn create(
+    settings: &Settings,
+    table: &OptionTable,
+    call: &Call,
+    options: &Options,
+    previous: Option<ClusterInfo>,
+) -> Result<ClusterInfo, CreateError> {
+    let given = Given::new(options, table, Defaults::Count);
+    if options.bool_or_default(o::IMPORT) {
+        return Ok(call.run(import::import(settings, call, options, previous)).await??);
+    }
+    let prepared = prepare(settings, &given, options, previous.as_ref());
+    let (mut state, known) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            return Err(match previous {
+                Some(info) => CreateError::keeping(error, info),
+                None => error.into(),
+            });
+        }
+    };
+    for warning in given.without_effect() {
+        call.warn(warning);
+    }
+    let mut info = previous.unwrap_or_default();
+    state.save(&mut info).map_err(CreateError::from)?;
+    let rules = Rules {
+        rounding: given.rounding(),
+        unlisted: given.unlisted(),
+    };
+    let done = call
+        .run(run(settings, call, &mut state, known, rules))
+        .await
+        .and_then(|done| done);
+    state.save(&mut info).map_err(CreateError::from)?;
+    match done {
+        Ok(()) => Ok(info),
+        Err(error) => Err(CreateError::keeping(error, info)),
+    }
+}
+
+/// What is wanted, and what is known from before.
+fn prepare(
+    settings: &Settings,
+    given: &Given<'_>,
+    options: &Options,
+    previous: Option<&ClusterInfo>,
+) -> Result<(State, State), DriverError> {
+    let before = previous.map(State::of).transpose()?.flatten();
+    let mut state = given::fresh(given)?;
+    state.refresh_token = state.refresh_token.or_else(|| previous.and_then(password));
+    let has_credential =
+        state.refresh_token.is_some() || settings.refresh_token.is_some() || settings.access_token.is_some();
+    for (missing, name) in [
+        (!has_credential, o::REFRESH_TOKEN),
+        (state.organization.is_empty(), o::ORGANIZATION),
+        (state.region.is_empty(), o::REGION),
+    ] {
+        if missing {
+            return Err(DriverError::invalid(format!("{name} is required")));
+        }
+    }
+    options.name().clone_into(&mut state.cluster_id);
+    state.cloudspace = match &before {
+        // A name once chosen stays, whatever becomes of the rules for choosing it.
+        Some(before) if !before.cloudspace.is_empty() => before.cloudspace.clone(),
+        _ => cloudspace_name(options.name())
+            .ok_or_else(|| DriverError::invalid("invalid cluster name: name cannot be empty"))?,
+    };
+    let known = before.unwrap_or_else(|| State {
+        cloudspace: state.cloudspace.clone(),
+        cluster_id: state.cluster_id.clone(),
+        extra: state.extra.clone(),
+        ..State::default()
+    });
+    let known = State {
+        cluster_id: state.cluster_id.clone(),
+        ..known
+    };
+    state.extra.owned = known.extra.owned;
+    Ok((state, known))
+}
+
+async fn run(
+    settings: &Settings,
+    call: &Call,
+    state: &mut State,
+    known: State,
+    rules: Rules,
+) -> Result<(), DriverError> {
+    call.step("logging in");
+    let session = Session::open(settings, call, state.refresh_token.clone(), &state.organization).await?;
+    let done = build(&session, state, &known, rules).await;
+    session.keep_token(state);
+    done
+}
+
+async fn build(session: &Session, state: &mut State, known: &State, rules: Rules) -> Result<(), DriverError> {
+    let observed = own(session, state, known).await?;
+    identity::assign(state, &observed, session.namespace());
+    guard(state, &observed)?;
+    session.call.step("checking what was asked for");
+    catalog::check(session, state, &observed, rules).await?;
+    let mut observed = observed;
+    if observed.cloudspace.is_none() {
+        session.call.step(format!(
+            "creating cloudspace {} in org {} (region: {}, k8s: {})",
+            state.cloudspace, state.organization, state.region, state.version
+        ));
+        act::create_cloudspace(session, state).await?;
+        observed = Observed {
+            cloudspace: None,
+            pools: session.pools(known).await?,
+        };
+    }
+    state.extra.owned = Some(true);
+    act::converge(session, state, known, observed).await
+}
+
+/// What is there, if it is ours. A cloudspace on its way out is waited for.
+async fn own(session: &Session, state: &State, known: &State) -> Result<Observed, DriverError> {
+    let name = &state.cloudspace;
+    let observed = session.observe(known).await?;
+    let Some(cloudspace) = &observed.cloudspace else {
+        return Ok(observed);
+    };
+    if wait::is_going(cloudspace) {
+        session
+            .call
+            .step(format!("waiting until the old cloudspace {name} is gone"));
+        if !wait::gone(session, name, session.settings.limits.deletion).await? {
+            return Err(DriverError::new(
+                Class::Conflict,
+                format!("the old cloudspace {name} is still being deleted; try again later"),
+            ));
+        }
+        return Ok(Observed::default());
+    }
+    match ownership::of(cloudspace, known, &observed.pools) {
+        Owner::Us => Ok(observed),
+        Owner::Somebody => Err(DriverError::new(
+            Class::Conflict,
+            format!(
+                "cloudspace {name} exists already and was not made for this cluster; give the cluster another name, or take \
+                 the cloudspace over with import-existing-cluster"
+            ),
+        )),
+    }
+}
+
+/// Refuses what would touch pools of others, or what they make impossible.
+pub(super) fn guard(state: &State, observed: &Observed) -> Result<(), DriverError> {
+    let foreign = |name: &str| observed.pool(name).is_some_and(|pool| !pool.ours);
+    if let Some(name) = state.pool_names().find(|name| foreign(name)) {
+        return Err(DriverError::new(
+            Class::Conflict,
+            format!(
+                "pool {name} of cloudspace {} was not made by this driver; leave its name out",
+                state.cloudspace
+            ),
+        ));
+    }
+    let wants = state.pools.iter().any(|pool| pool.autoscaling.enabled);
+    let other = observed.pools.iter().find(|pool| !pool.ours && pool.autoscales());
+    match other {
+        Some(other) if wants => Err(DriverError::new(
+            Class::Conflict,
+            format!(
+                "only one spot node pool may have autoscaling enabled per cloudspace (API limit), and pool {} has it, which \
+                 this driver did not make",
+                other.name
+            ),
+        )),
+        _ => Ok(()),
+    }
+}

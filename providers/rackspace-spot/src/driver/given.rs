@@ -1,0 +1,340 @@
+//! From the options of a call to the state that is wanted.
+
+use kontainer_engine::{DefaultValue, DriverError, OptionTable, Options, Phase};
+use serde_json::Value;
+
+use super::names::as_uuid;
+use super::options as o;
+use super::plan::Kind;
+use super::state::{NodesReady, Pool, State};
+use super::{custom, versions};
+use crate::client::Autoscaling;
+
+/// What the user said, seen in a certain way.
+pub(super) struct Given<'a> {
+    options: &'a Options,
+    table: &'a OptionTable,
+    /// Whether a value that equals the option's default counts as not said. For imported cloudspaces, where Rancher's
+    /// defaults describe nothing that is there.
+    defaults: Defaults,
+}
+
+/// See [`Given`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Defaults {
+    /// A value is a value.
+    Count,
+    /// A value that equals the default was not said.
+    Ignored,
+}
+
+impl<'a> Given<'a> {
+    pub(super) fn new(options: &'a Options, table: &'a OptionTable, defaults: Defaults) -> Self {
+        Self {
+            options,
+            table,
+            defaults,
+        }
+    }
+
+    fn counts(&self, name: &str, value: DefaultValue) -> bool {
+        let default = self
+            .table
+            .specs()
+            .iter()
+            .find(|spec| spec.name == name)
+            .map(|spec| spec.default);
+        self.defaults == Defaults::Count || default != Some(value)
+    }
+
+    fn text(&self, name: &str) -> Option<&'a str> {
+        let text = self.options.non_empty(name)?;
+        let default = self
+            .table
+            .specs()
+            .iter()
+            .find(|spec| spec.name == name)
+            .map(|spec| spec.default);
+        let is_default = matches!(default, Some(DefaultValue::Str(default)) if default == text);
+        (self.defaults == Defaults::Count || !is_default).then_some(text)
+    }
+
+    fn int(&self, name: &str) -> Option<i64> {
+        self.options
+            .int(name)
+            .filter(|value| self.counts(name, DefaultValue::Int(*value)))
+    }
+
+    fn bool(&self, name: &str) -> Option<bool> {
+        self.options
+            .bool(name)
+            .filter(|value| self.counts(name, DefaultValue::Bool(*value)))
+    }
+
+    /// Whether bids may be raised to the next valid one.
+    pub(super) fn rounding(&self) -> super::bid::Rounding {
+        if self.options.bool_or_default(o::ROUND_BID_UP) {
+            super::bid::Rounding::Up
+        } else {
+            super::bid::Rounding::No
+        }
+    }
+
+    /// Whether a version that is not known may pass.
+    pub(super) fn unlisted(&self) -> versions::Unlisted {
+        if self.options.bool_or_default(o::ALLOW_UNLISTED_VERSION) {
+            versions::Unlisted::Allowed
+        } else {
+            versions::Unlisted::Refused
+        }
+    }
+
+    /// What was said but has no effect.
+    pub(super) fn without_effect(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.options.non_empty(o::ON_DEMAND_PRICE).is_some() {
+            warnings.push(format!(
+                "{} has no effect: Rackspace fixes the price of on-demand machines",
+                o::ON_DEMAND_PRICE
+            ));
+        }
+        for name in [o::SPOT_NAME, o::ON_DEMAND_NAME] {
+            if self.options.non_empty(name).is_some_and(|text| as_uuid(text).is_none()) {
+                warnings.push(format!(
+                    "{name} is not a UUID, which is what the API demands: a derived name is used instead"
+                ));
+            }
+        }
+        warnings
+    }
+}
+
+/// Takes out of the options what only repeats the stored state: engines fill options that the user left out from it, and
+/// such a value must not hide one that the user gave under another spelling.
+pub(super) fn without_echo(
+    options: &Options,
+    table: &OptionTable,
+    stored: Option<&String>,
+) -> Result<Options, DriverError> {
+    let mut raw = options.raw().clone();
+    let state: Value = stored
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    for (key, value) in state.as_object().into_iter().flatten() {
+        match value {
+            Value::String(text) if raw.string_options.get(key) == Some(text) => {
+                raw.string_options.remove(key);
+            }
+            Value::Bool(yes) if raw.bool_options.get(key) == Some(yes) => {
+                raw.bool_options.remove(key);
+            }
+            Value::Number(number) if raw.int_options.get(key).copied() == number.as_i64() => {
+                raw.int_options.remove(key);
+            }
+            _ => {}
+        }
+    }
+    table
+        .parse(&raw, Phase::Update)
+        .map_err(|error| DriverError::invalid(error.to_string()))
+}
+
+/// The state for a new cluster: defaults where nothing was said.
+pub(super) fn fresh(given: &Given<'_>) -> Result<State, DriverError> {
+    let options = given.options;
+    let mut state = State {
+        refresh_token: options.secret(o::REFRESH_TOKEN),
+        organization: options.string_or_default(o::ORGANIZATION).to_owned(),
+        region: options.string_or_default(o::REGION).to_owned(),
+        version: versions::expand(options.string_or_default(o::VERSION)),
+        cni: options.string_or_default(o::CNI).to_owned(),
+        gpu: options.bool_or_default(o::GPU),
+        deployment_type: options.string_or_default(o::DEPLOYMENT_TYPE).to_owned(),
+        ..State::default()
+    };
+    state.extra.owned = Some(false);
+    state.pools.push(Pool {
+        kind: Kind::Spot,
+        name: options.non_empty(o::SPOT_NAME).and_then(as_uuid).unwrap_or_default(),
+        class: options.string_or_default(o::SPOT_CLASS).to_owned(),
+        count: options.int_or_default(o::SPOT_COUNT),
+        bid: options.string_or_default(o::SPOT_BID).to_owned(),
+        ..Pool::default()
+    });
+    merge(&mut state, given)?;
+    Ok(state)
+}
+
+/// Puts what was said over the state. Texts count when they are not empty; numbers and yes-or-no also when 0 or no.
+/// Mirrors `mergeState` of `driver/config.go`.
+pub(super) fn merge(state: &mut State, given: &Given<'_>) -> Result<(), DriverError> {
+    let mut problems = Vec::new();
+    if let Some(token) = given.options.secret(o::REFRESH_TOKEN) {
+        state.refresh_token = Some(token);
+    }
+    if let Some(version) = given.text(o::VERSION) {
+        state.version = versions::expand(version);
+    }
+    if let Some(ha) = given.bool(o::HA) {
+        state.extra.ha = Some(ha);
+    }
+    match given.text(o::WEBHOOK) {
+        Some("-") => state.webhook = Some(String::new()),
+        Some(url) => state.webhook = Some(url.to_owned()),
+        None => {}
+    }
+    if let Some(policy) = given.text(o::NODES_READY) {
+        state.extra.nodes_ready = NodesReady::parse(policy);
+    }
+    for (field, name) in [
+        (&mut state.extra.nodes_timeout, o::NODES_TIMEOUT),
+        (&mut state.extra.control_plane_timeout, o::CONTROL_PLANE_TIMEOUT),
+    ] {
+        if let Some(text) = given.text(name) {
+            text.clone_into(field);
+        }
+    }
+    let mut spot: Vec<Pool> = state.of_kind(Kind::Spot).cloned().collect();
+    let mut bought: Vec<Pool> = state.of_kind(Kind::OnDemand).cloned().collect();
+    if let Some(primary) = spot.first_mut() {
+        merge_spot(primary, given);
+        custom(
+            primary,
+            given,
+            [o::SPOT_LABELS, o::SPOT_ANNOTATIONS, o::SPOT_TAINTS],
+            &mut problems,
+        );
+    }
+    merge_on_demand(&mut bought, given);
+    if let Some(first) = bought.first_mut() {
+        let names = [o::ON_DEMAND_LABELS, o::ON_DEMAND_ANNOTATIONS, o::ON_DEMAND_TAINTS];
+        custom(first, given, names, &mut problems);
+    }
+    for (pools, kind, name) in [
+        (&mut spot, Kind::Spot, o::MORE_SPOT),
+        (&mut bought, Kind::OnDemand, o::MORE_ON_DEMAND),
+    ] {
+        let Some(text) = given.text(name) else { continue };
+        match custom::pools(kind, text) {
+            Ok(_) if state.imported && text == "[]" => {}
+            Ok(more) => {
+                // Without on-demand-enabled there is no first pool for the further ones to follow.
+                let keep =
+                    usize::from(kind == Kind::Spot || given.options.bool(o::ON_DEMAND) != Some(false)).min(pools.len());
+                pools.truncate(keep);
+                pools.extend(more);
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    state.pools = spot.into_iter().chain(bought).collect();
+    problems.extend(check(state));
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(DriverError::invalid(problems.join("; ")))
+    }
+}
+
+fn merge_spot(pool: &mut Pool, given: &Given<'_>) {
+    if let Some(class) = given.text(o::SPOT_CLASS) {
+        class.clone_into(&mut pool.class);
+    }
+    if let Some(count) = given.int(o::SPOT_COUNT) {
+        pool.count = count;
+    }
+    if let Some(bid) = given.text(o::SPOT_BID) {
+        bid.clone_into(&mut pool.bid);
+    }
+    let limits = &mut pool.autoscaling;
+    if let Some(enabled) = given.bool(o::SPOT_AUTOSCALING) {
+        limits.enabled = enabled;
+    }
+    if let Some(least) = given.int(o::SPOT_MIN) {
+        limits.min_nodes = least;
+    }
+    if let Some(most) = given.int(o::SPOT_MAX) {
+        limits.max_nodes = most;
+    }
+    if !limits.enabled {
+        *limits = Autoscaling::default();
+    } else if limits.max_nodes == 0 && given.int(o::SPOT_MAX).is_none() {
+        limits.max_nodes = o::DEFAULT_MAX;
+        limits.min_nodes = limits.min_nodes.max(o::DEFAULT_MIN);
+    }
+}
+
+fn merge_on_demand(pools: &mut Vec<Pool>, given: &Given<'_>) {
+    match given.bool(o::ON_DEMAND) {
+        Some(true) if pools.is_empty() => pools.push(Pool {
+            kind: Kind::OnDemand,
+            name: given
+                .options
+                .non_empty(o::ON_DEMAND_NAME)
+                .and_then(as_uuid)
+                .unwrap_or_default(),
+            class: given.options.string_or_default(o::ON_DEMAND_CLASS).to_owned(),
+            count: given.options.int_or_default(o::ON_DEMAND_COUNT),
+            ..Pool::default()
+        }),
+        Some(false) => pools.clear(),
+        _ => {}
+    }
+    if let Some(pool) = pools.first_mut() {
+        if let Some(class) = given.text(o::ON_DEMAND_CLASS) {
+            class.clone_into(&mut pool.class);
+        }
+        if let Some(count) = given.int(o::ON_DEMAND_COUNT) {
+            pool.count = count;
+        }
+    }
+}
+
+fn custom(pool: &mut Pool, given: &Given<'_>, [labels, annotations, taints]: [&str; 3], problems: &mut Vec<String>) {
+    let mut problem = |name: &str, text: String| problems.push(format!("{name} {text}"));
+    if let Some(text) = given.text(labels) {
+        match custom::labels(text) {
+            Ok(map) => pool.labels = Some(map),
+            Err(text) => problem(labels, text),
+        }
+    }
+    if let Some(text) = given.text(annotations) {
+        match custom::map(text) {
+            Ok(map) => pool.annotations = Some(map),
+            Err(text) => problem(annotations, text),
+        }
+    }
+    if let Some(text) = given.text(taints) {
+        match custom::taints(text) {
+            Ok(list) => pool.taints = Some(list),
+            Err(text) => problem(taints, text),
+        }
+    }
+}
+
+/// What is wrong with a state whatever the cloud says.
+fn check(state: &State) -> Vec<String> {
+    let mut problems = Vec::new();
+    let autoscaling: Vec<&Pool> = state.pools.iter().filter(|pool| pool.autoscaling.enabled).collect();
+    if autoscaling.len() > 1 {
+        problems.push("only one spot node pool may have autoscaling enabled per cloudspace (API limit)".to_owned());
+    }
+    for pool in autoscaling {
+        let Autoscaling {
+            min_nodes, max_nodes, ..
+        } = pool.autoscaling;
+        if min_nodes < 1 || max_nodes < min_nodes {
+            problems.push(format!(
+                "autoscaling from {min_nodes} to {max_nodes} nodes makes no sense: the least must be at least 1, and not more \
+                 than the most"
+            ));
+        }
+    }
+    if !matches!(state.deployment_type.as_str(), "" | "gen2") && !state.imported {
+        problems.push(format!(
+            "deployment-type {:?} cannot be made; leave it empty or use gen2",
+            state.deployment_type
+        ));
+    }
+    problems
+}

@@ -1,0 +1,72 @@
+//! Whose a cloudspace or a pool is.
+//!
+//! A cloudspace of ours carries an annotation with the engine's name of the cluster; a pool of ours carries a label with
+//! the cloudspace's name, has a name that only we derive, or stands in our state. Everything else belongs to somebody.
+
+use serde_json::{Value, json};
+
+use super::names::pool_name;
+use super::observe::LivePool;
+use super::plan::Kind;
+use super::state::State;
+use crate::client::{CloudSpace, Meta};
+
+/// Annotation of a cloudspace, label of a pool.
+pub const OWNER: &str = "roadstead.dev/owner";
+
+/// How many pools of one kind and class are looked for by their derived names.
+const MOST_OF_A_KIND: usize = 32;
+
+/// Whose a cloudspace is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// This cluster's.
+    Us,
+    /// Not known to be this cluster's.
+    Somebody,
+}
+
+/// Whose this cloudspace is: ours by its mark; or, in the state of the Go driver, which sets no marks, by one of the random
+/// pool names in that state.
+pub fn of(cloudspace: &CloudSpace, state: &State, pools: &[LivePool]) -> Owner {
+    let marked = cloudspace.metadata.annotations.get(OWNER);
+    let known = state.extra.owned.is_none()
+        && pools
+            .iter()
+            .any(|pool| state.pool_names().any(|name| name == pool.name));
+    match marked {
+        Some(owner) if *owner == mark(state) => Owner::Us,
+        None if known => Owner::Us,
+        _ => Owner::Somebody,
+    }
+}
+
+/// The annotation's value: the engine's name of the cluster, else the cloudspace's name.
+pub fn mark(state: &State) -> &str {
+    if state.cluster_id.is_empty() {
+        &state.cloudspace
+    } else {
+        &state.cluster_id
+    }
+}
+
+/// Whether a pool is ours.
+pub fn is_ours(meta: &Meta, kind: Kind, class: &str, namespace: &str, state: &State) -> bool {
+    let derived = || {
+        (0..MOST_OF_A_KIND)
+            .any(|number| pool_name(namespace, &state.cloudspace, kind.as_str(), class, number) == meta.name)
+    };
+    meta.labels.get(OWNER) == Some(&state.cloudspace) || state.pool_names().any(|name| name == meta.name) || derived()
+}
+
+/// The mark that a cloudspace of ours lacks, as `metadata` of a patch.
+pub(super) fn missing_mark(meta: &Meta, state: &State) -> Option<Value> {
+    let lacks = !state.imported && !meta.annotations.contains_key(OWNER);
+    lacks.then(|| json!({"annotations": {OWNER: mark(state)}}))
+}
+
+/// The mark that a pool of ours lacks, as `metadata` of a patch.
+pub(super) fn missing_label(live: &LivePool, state: &State) -> Option<Value> {
+    let lacks = !state.imported && !live.labelled;
+    lacks.then(|| json!({"labels": {OWNER: state.cloudspace}}))
+}

@@ -1,0 +1,106 @@
+//! Version and size, without the rest of an update.
+
+use kit::Class;
+use kontainer_engine::DriverError;
+use serde_json::json;
+
+use super::observe::LivePool;
+use super::plan::Kind;
+use super::session::Session;
+use super::state::State;
+use super::versions::{self, Unlisted};
+use super::wait;
+use crate::client::CloudSpace;
+
+async fn cloudspace(session: &Session, state: &State) -> Result<CloudSpace, DriverError> {
+    let name = &state.cloudspace;
+    let found = session.cloudspace(name).await?;
+    found.ok_or_else(|| DriverError::new(Class::NotFound, format!("cloudspace {name} does not exist")))
+}
+
+/// The version that runs; while there is none yet, the one that was asked for.
+pub(super) async fn version(session: &Session, state: &State) -> Result<String, DriverError> {
+    let cloudspace = cloudspace(session, state).await?;
+    let running = cloudspace.status.current_kubernetes_version;
+    Ok(if running.is_empty() {
+        cloudspace.spec.kubernetes_version
+    } else {
+        running
+    })
+}
+
+/// Upgrades, and waits until the new version runs.
+pub(super) async fn set_version(session: &Session, mut state: State, version: &str) -> Result<(), DriverError> {
+    let found = cloudspace(session, &state).await?;
+    state.version = versions::expand(version);
+    let running = &found.status.current_kubernetes_version;
+    let from = if running.is_empty() {
+        &found.spec.kubernetes_version
+    } else {
+        running
+    };
+    versions::check_upgrade(from, &state.version, Unlisted::Refused).map_err(DriverError::invalid)?;
+    if found.spec.kubernetes_version != state.version {
+        let patch = json!({"spec": {"kubernetesVersion": state.version}});
+        let patched = session
+            .client
+            .patch_cloudspace(session.namespace(), &state.cloudspace, &patch)
+            .await;
+        patched.map_err(|error| session.failed(&format!("upgrade cloudspace {}", state.cloudspace), error))?;
+    }
+    wait::control_plane(session, &state).await?;
+    Ok(())
+}
+
+/// Gives the primary spot pool what is missing to `count` machines over all pools. Nothing but the number is sent, so
+/// autoscaling stays as it is; its limits bound what can be asked for.
+pub(super) async fn set_size(session: &Session, state: &State, count: i64) -> Result<(), DriverError> {
+    if !(0..=10_000).contains(&count) {
+        return Err(DriverError::invalid(format!(
+            "the number of nodes must be between 0 and 10000, not {count}"
+        )));
+    }
+    let pools = session.pools(state).await?;
+    let primary = primary(&pools, state).ok_or_else(|| {
+        DriverError::invalid(format!(
+            "cloudspace {} has no spot pool that could be scaled",
+            state.cloudspace
+        ))
+    })?;
+    let others: i64 = pools
+        .iter()
+        .filter(|pool| pool.ours && pool.name != primary.name)
+        .map(|pool| pool.count)
+        .sum();
+    let wanted = count - others;
+    if wanted < 0 {
+        return Err(DriverError::invalid(format!(
+            "the other pools have {others} machines, so {count} in all cannot be had by scaling the primary spot pool; scale \
+             them down first"
+        )));
+    }
+    let limits = primary.autoscaling;
+    if primary.autoscales() && !(limits.min_nodes..=limits.max_nodes).contains(&wanted) {
+        return Err(DriverError::invalid(format!(
+            "spot pool {} scales by itself from {} to {} machines, and {wanted} is outside; change these limits instead",
+            primary.name, limits.min_nodes, limits.max_nodes
+        )));
+    }
+    if wanted == primary.count {
+        return Ok(());
+    }
+    let patch = json!({"spec": {"desired": wanted}});
+    let patched = session
+        .client
+        .patch_spot_pool(session.namespace(), &primary.name, &patch)
+        .await;
+    patched.map_err(|error| session.failed(&format!("scale spot node pool {}", primary.name), error))
+}
+
+fn primary<'a>(pools: &'a [LivePool], state: &State) -> Option<&'a LivePool> {
+    let ours = || pools.iter().filter(|pool| pool.ours && pool.kind == Kind::Spot);
+    let named = state.of_kind(Kind::Spot).next();
+    named
+        .and_then(|first| ours().find(|pool| pool.name == first.name))
+        .or_else(|| ours().next())
+}
