@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -80,6 +81,20 @@ pub enum NetworkError {
     Reset(String),
 }
 
+/// As a client on a real network would see it: the service gives these, so that code which tells a connection that never
+/// was from one that was lost does so here too.
+impl From<NetworkError> for io::Error {
+    fn from(error: NetworkError) -> Self {
+        let kind = match &error {
+            NetworkError::NoHost => io::ErrorKind::InvalidInput,
+            NetworkError::UnknownHost(_) => io::ErrorKind::HostUnreachable,
+            NetworkError::Refused(_) => io::ErrorKind::ConnectionRefused,
+            NetworkError::Reset(_) => io::ErrorKind::ConnectionReset,
+        };
+        io::Error::new(kind, error)
+    }
+}
+
 impl Debug for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.lock();
@@ -152,7 +167,7 @@ impl Network {
         let _ = down.wait_for(|down| *down).await;
     }
 
-    /// Sends one request. The same as calling the service.
+    /// Sends one request. The same as calling the service, whose error is this one within an [`io::Error`].
     pub async fn send<B>(&self, request: Request<B>) -> Result<Response<Body>, NetworkError>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -279,7 +294,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Answer {
         let network = self.clone();
-        Box::pin(async move { Ok(network.send(request).await?) })
+        Box::pin(async move { Ok(network.send(request).await.map_err(io::Error::from)?) })
     }
 }
 
@@ -308,7 +323,7 @@ where
         let network = self.network.clone();
         Box::pin(async move {
             *request.uri_mut() = placed?;
-            Ok(network.send(request).await?)
+            Ok(network.send(request).await.map_err(io::Error::from)?)
         })
     }
 }

@@ -89,3 +89,17 @@ async fn a_service_for_one_host_needs_only_paths() {
     assert_eq!(network.for_host("a.sim").oneshot(request).await.unwrap().status(), 200);
     assert_eq!(seen.load(Ordering::Relaxed), 1);
 }
+
+#[tokio::test]
+async fn the_service_fails_as_a_socket_does() {
+    let (network, _) = counting();
+    let kind = async |uri: &str| {
+        let request = Request::get(uri).body(Body::empty()).unwrap();
+        let error = network.clone().oneshot(request).await.unwrap_err();
+        error.downcast_ref::<io::Error>().unwrap().kind()
+    };
+    assert_eq!(kind("http://b.sim/").await, io::ErrorKind::HostUnreachable);
+    network.cut(Cut::After(2));
+    assert_eq!(kind("http://a.sim/").await, io::ErrorKind::ConnectionReset);
+    assert_eq!(kind("http://a.sim/").await, io::ErrorKind::ConnectionRefused);
+}
