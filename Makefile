@@ -32,7 +32,7 @@ demo:
 dist:
 	cargo build --profile dist -p rackspace-spot -p roadstead --bins
 
-bench:
-	benches/run
+bench: dist
+	cargo bench -p roadstead-tests --bench driver_process -- $(CURDIR)/target/dist/kontainer-engine-driver-rackspacespot
 
 ci: fmt lint deny test interop demo

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
+const WARN: Style = AnsiColor::Yellow.on_default();
 const DIM: Style = Style::new().dimmed();
 
 /// The steps of one piece of work, told on standard error while it happens.
@@ -91,6 +92,17 @@ impl Progress {
         match &self.mode {
             Mode::Spinner(bar) => bar.set_message(text.to_owned()),
             Mode::Lines => self.line(state.begun, &format!("  {text}")),
+            Mode::Silent => {}
+        }
+    }
+
+    /// Tells something that is not as it should be; it stays visible.
+    pub fn warn(&self, text: &str) {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = format!("{WARN}warning:{WARN:#} {text}");
+        match &self.mode {
+            Mode::Spinner(bar) => bar.suspend(|| tell(&line)),
+            Mode::Lines => self.line(state.begun, &line),
             Mode::Silent => {}
         }
     }

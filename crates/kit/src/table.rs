@@ -1,6 +1,6 @@
 //! Plain text tables.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// A table for people: a header line, rows under it, columns as wide as their widest cell and three spaces apart. The
 /// header stands even when there are no rows.
@@ -49,7 +49,7 @@ impl fmt::Display for Table {
         for row in &self.rows {
             let mut line = String::new();
             for (cell, width) in row.iter().zip(&widths) {
-                line.push_str(&format!("{cell:<width$}   "));
+                write!(line, "{cell:<width$}   ")?;
             }
             writeln!(f, "{}", line.trim_end())?;
         }

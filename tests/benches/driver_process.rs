@@ -1,0 +1,121 @@
+//! What a driver binary costs whoever runs it: `make bench` builds it as it is shipped and passes its path.
+//!
+//! The bounds are half the time, a quarter of the memory, half the latency and a quarter of the size of the Go example
+//! driver, measured the same way on a machine with two cores.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use kontainer_engine::wire::driver_client::DriverClient;
+use kontainer_engine::wire::Empty;
+use tonic::transport::{Channel, Endpoint};
+
+const STARTS: usize = 30;
+const CALLS: usize = 1_000;
+
+/// What the Go example driver needs, and the share of it that is ours.
+struct Figure {
+    name: &'static str,
+    unit: &'static str,
+    go: f64,
+    share: f64,
+}
+
+const START: Figure = Figure { name: "start to first GetCapabilities answer", unit: "ms", go: 12.4, share: 0.5 };
+const MEMORY: Figure = Figure { name: "resident memory after the first answer", unit: "MB", go: 19.0, share: 0.25 };
+const MEMORY_LATER: Figure = Figure { name: "resident memory after 1,000 calls", unit: "MB", go: 19.0, share: 0.25 };
+const LATENCY: Figure = Figure { name: "latency of GetDriverCreateOptions", unit: "µs", go: 355.0, share: 0.5 };
+const SIZE: Figure = Figure { name: "size of the stripped binary", unit: "MB", go: 26.0, share: 0.25 };
+
+struct Driver {
+    child: Child,
+    client: DriverClient<Channel>,
+    first_answer: Duration,
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Driver {
+    /// Starts the binary and asks until it answers, without pausing in between: a pause would be measured too.
+    async fn start(binary: &Path) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}")).unwrap().tcp_nodelay(true);
+        let begun = Instant::now();
+        let child = Command::new(binary)
+            .arg(port.to_string())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {}: {error}", binary.display()));
+        loop {
+            assert!(begun.elapsed() < Duration::from_secs(30), "the driver does not answer");
+            let Ok(channel) = endpoint.connect().await else { continue };
+            let mut client = DriverClient::new(channel);
+            if client.get_capabilities(Empty {}).await.is_ok() {
+                return Self { child, client, first_answer: begun.elapsed() };
+            }
+        }
+    }
+
+    fn resident_mb(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    // `cargo bench` adds a flag of its own.
+    let Some(binary) = std::env::args().skip(1).find(|arg| !arg.starts_with("--")).map(PathBuf::from) else {
+        eprintln!("usage: driver_process DRIVER_BINARY   (make bench passes it)");
+        return;
+    };
+    let mut starts = Vec::new();
+    let mut memory = Vec::new();
+    for _ in 0..STARTS {
+        let driver = Driver::start(&binary).await;
+        starts.push(driver.first_answer.as_secs_f64() * 1e3);
+        memory.push(driver.resident_mb());
+    }
+    let mut driver = Driver::start(&binary).await;
+    let mut latencies = Vec::new();
+    for _ in 0..CALLS {
+        let begun = Instant::now();
+        driver.client.get_driver_create_options(Empty {}).await.unwrap();
+        latencies.push(begun.elapsed().as_secs_f64() * 1e6);
+    }
+    let size = std::fs::metadata(&binary).unwrap().len() as f64 / 1e6;
+
+    let mut table = kit::Table::new(["FIGURE (median)", "OURS", "GO", "BOUND", "KEPT"]);
+    for (figure, ours) in [
+        (START, median(starts)),
+        (MEMORY, median(memory)),
+        (MEMORY_LATER, driver.resident_mb()),
+        (LATENCY, median(latencies)),
+        (SIZE, size),
+    ] {
+        let Figure { name, unit, go, share } = figure;
+        let bound = go * share;
+        table.row([
+            name.to_owned(),
+            format!("{ours:.2} {unit}"),
+            format!("{go} {unit}"),
+            format!("{bound:.2} {unit}"),
+            if ours <= bound { "yes" } else { "NO" }.to_owned(),
+        ]);
+    }
+    println!("{} ({STARTS} starts, {CALLS} calls)\n\n{table}", binary.display());
+}
