@@ -1,0 +1,2 @@
+//! Plays the tools.
+fn main() {}

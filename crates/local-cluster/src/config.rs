@@ -1,0 +1,108 @@
+//! What kind of cluster is wanted.
+//!
+//! ```yaml
+//! driver: auto
+//! colima:            # used where auto means colima
+//!   memory: 10GiB
+//!   cores: 4
+//! k3d:               # used where auto means k3d
+//!   servers: 1
+//!   agents: 2
+//! ```
+
+mod sections;
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+pub use sections::{
+    Colima, Filtered, K3d, K3dRegistries, K3dRegistry, K3sArg, Kind, Minikube, Mount, Port, Process, Sim, Volume,
+};
+
+use crate::error::Error;
+
+/// More than this is no configuration file.
+const LARGEST: u64 = 1024 * 1024;
+
+/// The configuration: the driver's name and a section for each driver it may be used with. What a section leaves out is
+/// up to the tool, and never a mismatch.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClusterConfig {
+    /// The driver's name; empty leaves the choice to the caller.
+    #[serde(default)]
+    pub driver: String,
+    /// For `colima`.
+    pub colima: Option<Colima>,
+    /// For `k3d`.
+    pub k3d: Option<K3d>,
+    /// For `kind`.
+    pub kind: Option<Kind>,
+    /// For `minikube`.
+    pub minikube: Option<Minikube>,
+    /// For `process`; may be left out.
+    pub process: Option<Process>,
+    /// For `sim`; may be left out.
+    pub sim: Option<Sim>,
+}
+
+impl ClusterConfig {
+    /// One with an empty section for each driver: whatever the tools do by themselves.
+    pub fn defaults(driver: &str) -> Self {
+        Self {
+            driver: driver.to_owned(),
+            colima: Some(Colima::default()),
+            k3d: Some(K3d::default()),
+            kind: Some(Kind::default()),
+            minikube: Some(Minikube::default()),
+            process: Some(Process::default()),
+            sim: Some(Sim::default()),
+        }
+    }
+
+    /// Reads YAML: the keys above, or a file that has them below a `cluster` key and other things beside it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] with the place in the text.
+    pub fn from_yaml(text: &str) -> Result<Self, Error> {
+        let invalid = |error: &dyn std::fmt::Display| Error::config("the YAML", error.to_string());
+        if text.trim().is_empty() {
+            return Ok(Self::default());
+        }
+        let tree: serde_json::Value = serde_saphyr::from_str(text).map_err(|error| invalid(&error))?;
+        match tree {
+            serde_json::Value::Null => Ok(Self::default()),
+            serde_json::Value::Object(mut keys) => match keys.remove("cluster") {
+                Some(serde_json::Value::Null) => Ok(Self::default()),
+                Some(below) => Self::deserialize(below).map_err(|error| invalid(&error)),
+                None => serde_saphyr::from_str(text).map_err(|error| invalid(&error)),
+            },
+            _ => Err(Error::config(
+                "the YAML",
+                "it is not a mapping; it begins with keys like driver: and k3d:",
+            )),
+        }
+    }
+
+    /// Reads a file of YAML.
+    ///
+    /// # Errors
+    /// [`Error::Files`] and [`Error::InvalidConfig`].
+    pub fn from_file(path: &Path) -> Result<Self, Error> {
+        let size = std::fs::metadata(path).map_err(Error::files("read", path))?.len();
+        if size > LARGEST {
+            return Err(Error::config(path.display().to_string(), "it is larger than 1 MiB"));
+        }
+        let bytes = std::fs::read(path).map_err(Error::files("read", path))?;
+        let text =
+            String::from_utf8(bytes).map_err(|_| Error::config(path.display().to_string(), "it is not UTF-8 text"))?;
+        Self::from_yaml(&text).map_err(|error| match error {
+            Error::InvalidConfig { reason, .. } => Error::config(path.display().to_string(), reason),
+            other => other,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

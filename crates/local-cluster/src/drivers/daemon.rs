@@ -1,0 +1,223 @@
+//! A program in the background: detached from the terminal, with a log, found again by later commands, and never confused
+//! with another one that got its process ID.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use kit::Backoff;
+use rustix::process::{Pid, Signal, kill_process};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::error::{Error, Fault};
+use crate::host::Host;
+
+/// A log larger than this is set aside when the program is started again.
+const LARGEST_LOG: u64 = 10 * 1024 * 1024;
+/// What of a log goes into an error.
+const TAIL: u64 = 2_000;
+
+/// One program of a cluster, by the directory it works in.
+pub(crate) struct Daemon<'a> {
+    dir: &'a Path,
+    name: &'static str,
+}
+
+/// Which process it is. A process ID alone may belong to somebody else by now.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Identity {
+    pid: u32,
+    /// When it began, in whatever form the system tells it, and on Linux in which boot.
+    began: String,
+}
+
+impl<'a> Daemon<'a> {
+    pub(crate) fn new(dir: &'a Path, name: &'static str) -> Self {
+        Self { dir, name }
+    }
+
+    fn pid_file(&self) -> PathBuf {
+        self.dir.join(format!("{}.pid", self.name))
+    }
+
+    pub(crate) fn log(&self) -> PathBuf {
+        self.dir.join(format!("{}.log", self.name))
+    }
+
+    /// Its process ID, when it runs.
+    pub(crate) fn running(&self) -> Option<u32> {
+        let known = std::fs::read(self.pid_file()).ok();
+        let known: Option<Identity> = known.and_then(|text| serde_json::from_slice(&text).ok());
+        if let Some(known) = known
+            && began(known.pid).is_some_and(|began| began == known.began)
+        {
+            return Some(known.pid);
+        }
+        // Whoever started it may have been killed before writing the file.
+        find(&self.log())
+    }
+
+    /// Starts it in the background.
+    pub(crate) async fn spawn(&self, host: &Host, program: &Path, args: &[OsString]) -> Result<(), Error> {
+        let log = self.log();
+        if log.metadata().is_ok_and(|data| data.len() > LARGEST_LOG) {
+            let _ = std::fs::rename(&log, log.with_extension("log.1"));
+        }
+        let open = || OpenOptions::new().create(true).append(true).mode(0o600).open(&log);
+        let (out, err) = (
+            open().map_err(Error::files("open", &log))?,
+            open().map_err(Error::files("open", &log))?,
+        );
+        let mut command = tokio::process::Command::new(program);
+        // A group of its own: what the terminal sends to ours does not reach it.
+        command
+            .args(args)
+            .env_clear()
+            .envs(&host.env)
+            .current_dir(self.dir)
+            .process_group(0);
+        command.stdin(Stdio::null()).stdout(out).stderr(err);
+        let child = command
+            .spawn()
+            .map_err(|error| Error::tool(self.name, "start", Fault::BackendMissing, error.to_string()))?;
+        let Some(pid) = child.id() else { return Ok(()) };
+        let identity = Identity {
+            pid,
+            began: began(pid).unwrap_or_default(),
+        };
+        let text =
+            serde_json::to_vec(&identity).map_err(|error| Error::files("write", self.pid_file())(error.into()))?;
+        kit::fs::write_private(&self.pid_file(), &text).map_err(Error::files("write", self.pid_file()))
+    }
+
+    /// Waits until `ready` says so, or the program ended, or time is up.
+    pub(crate) async fn until<F>(&self, limit: Duration, mut ready: impl FnMut() -> F) -> Result<(), Error>
+    where
+        F: Future<Output = bool>,
+    {
+        let begun = Instant::now();
+        let mut waits = Backoff::new(Duration::from_millis(5), Duration::from_millis(200)).factor(1.5);
+        loop {
+            if ready().await {
+                return Ok(());
+            }
+            if self.running().is_none() {
+                let message = format!("it ended at once; {} says: {}", self.log().display(), self.log_tail());
+                let fault = if message.contains("address already in use") {
+                    Fault::PortInUse
+                } else {
+                    Fault::Unknown
+                };
+                return Err(Error::tool(self.name, "start", fault, message));
+            }
+            if begun.elapsed() >= limit {
+                let message = format!(
+                    "it is not ready after {}; its log is {}",
+                    kit::go_duration::format(limit),
+                    self.log().display()
+                );
+                return Err(Error::tool(self.name, "start", Fault::Timeout, message));
+            }
+            tokio::time::sleep(waits.next().unwrap_or(limit)).await;
+        }
+    }
+
+    /// Asks it to end, waits, and kills it when it does not.
+    pub(crate) async fn terminate(&self, limit: Duration) -> Result<(), Error> {
+        for (signal, patience) in [(Signal::TERM, limit), (Signal::KILL, Duration::from_secs(5))] {
+            let Some(pid) = self.running() else { break };
+            let Some(target) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+                break;
+            };
+            // It may end by itself in this moment.
+            let _ = kill_process(target, signal);
+            let begun = Instant::now();
+            let mut waits = Backoff::new(Duration::from_millis(5), Duration::from_millis(200)).factor(1.5);
+            while self.running().is_some() && begun.elapsed() < patience {
+                tokio::time::sleep(waits.next().unwrap_or(patience)).await;
+            }
+        }
+        if let Some(pid) = self.running() {
+            return Err(Error::LeftOver {
+                tool: self.name.to_owned(),
+                left: format!("process {pid} does not end"),
+            });
+        }
+        let _ = std::fs::remove_file(self.pid_file());
+        Ok(())
+    }
+
+    /// The end of its log, in one line.
+    fn log_tail(&self) -> String {
+        let read = || -> std::io::Result<String> {
+            let mut file = File::open(self.log())?;
+            let length = file.metadata()?.len();
+            file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        let text = read().unwrap_or_default();
+        let lines: Vec<&str> = text.lines().rev().take(3).collect();
+        let tail = lines.into_iter().rev().collect::<Vec<_>>().join(" | ");
+        if tail.is_empty() {
+            "nothing".to_owned()
+        } else {
+            crate::tool::redact(&tail)
+        }
+    }
+}
+
+/// When a process began; `None` when there is none of that ID that runs.
+#[cfg(target_os = "linux")]
+fn began(pid: u32) -> Option<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in parentheses, may contain anything.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    if matches!(fields.first(), Some(&"Z" | &"X")) {
+        return None;
+    }
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    Some(format!("{} of {}", fields.get(19)?, boot.trim()))
+}
+
+/// When a process began; `None` when there is none of that ID that runs.
+#[cfg(not(target_os = "linux"))]
+fn began(pid: u32) -> Option<String> {
+    let output = std::process::Command::new("ps")
+        .args(["-o", "stat=,lstart=", "-p", &pid.to_string()])
+        .output()
+        .ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let (state, since) = text.split_once(' ')?;
+    (!state.starts_with('Z')).then(|| since.trim().to_owned())
+}
+
+/// The process that writes to this log, as far as the system lets us see.
+fn find(log: &Path) -> Option<u32> {
+    if !log.exists() {
+        return None;
+    }
+    for process in std::fs::read_dir("/proc").ok()?.flatten() {
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        let writes_there =
+            |handle: &str| std::fs::read_link(process.path().join("fd").join(handle)).is_ok_and(|target| target == log);
+        if pid != std::process::id() && writes_there("1") && writes_there("2") && began(pid).is_some() {
+            return Some(pid);
+        }
+    }
+    None
+}
+
+/// `--flag value` as two arguments.
+pub(crate) fn flag(args: &mut Vec<OsString>, name: &str, value: impl AsRef<OsStr>) {
+    args.push(format!("--{name}").into());
+    args.push(value.as_ref().to_owned());
+}

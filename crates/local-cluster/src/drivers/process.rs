@@ -1,0 +1,363 @@
+//! etcd and kube-apiserver as plain processes: a real API without containers, in the manner of controller-runtime's
+//! envtest, but kept between commands.
+
+mod binaries;
+mod certs;
+mod plan;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kube_kit::kubeconfig::Access;
+use serde::{Deserialize, Serialize};
+
+use crate::config::{self, ClusterConfig};
+use crate::driver::{Deadlines, Driver, EntryNames, Phase, Sight};
+use crate::drivers::daemon::Daemon;
+use crate::error::{Error, Fault};
+use crate::event::Event;
+use crate::host::Host;
+use crate::ports;
+use crate::probe;
+use crate::profile;
+use crate::settings::{Applies, Setting, Settings};
+use crate::status::Found;
+use binaries::Binaries;
+pub(crate) use binaries::find;
+
+const LIMITS: &str = "this is a real Kubernetes API without nodes: Pods stay Pending; without kube-controller-manager there \
+                      is no garbage collection, and namespaces are not emptied";
+
+const ETCD: &str = "etcd";
+const API_SERVER: &str = "kube-apiserver";
+const CONTROLLERS: &str = "kube-controller-manager";
+/// In the order they are started; they are stopped the other way round.
+const PARTS: [&str; 3] = [ETCD, API_SERVER, CONTROLLERS];
+
+/// One cluster of processes.
+pub struct Process {
+    host: Arc<Host>,
+    profile: String,
+    dir: PathBuf,
+}
+
+/// What is kept of one in its directory, besides certificates and data.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Kept {
+    pub(crate) api_port: u16,
+    pub(crate) etcd_port: u16,
+    pub(crate) peer_port: u16,
+    /// etcd's data.
+    pub(crate) data: PathBuf,
+    /// The release of kube-apiserver.
+    pub(crate) version: String,
+    pub(crate) extra_args: Vec<String>,
+    /// Whether the controller manager belongs to it.
+    pub(crate) controllers: bool,
+    /// When the certificates end, in seconds since 1970.
+    pub(crate) certificates_end: i64,
+}
+
+/// The directories of all clusters of a kind.
+pub(crate) fn names_in(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    names
+}
+
+impl Process {
+    /// The cluster of this name.
+    ///
+    /// # Errors
+    /// [`Error::InvalidProfile`].
+    pub fn new(host: &Arc<Host>, profile: &str) -> Result<Self, Error> {
+        profile::check(profile)?;
+        let dir = host.data.join("process").join(profile);
+        Ok(Self {
+            host: Arc::clone(host),
+            profile: profile.to_owned(),
+            dir,
+        })
+    }
+
+    fn kept(&self) -> Option<Kept> {
+        serde_json::from_slice(&std::fs::read(self.dir.join("cluster.json")).ok()?).ok()
+    }
+
+    fn part(&self, name: &'static str) -> Daemon<'_> {
+        Daemon::new(&self.dir, name)
+    }
+
+    fn certs(&self) -> PathBuf {
+        self.dir.join("certs")
+    }
+
+    async fn run(&self, section: &config::Process, limit: Duration) -> Result<(), Error> {
+        let binaries = Binaries::find(&self.host, section)?;
+        let version = binaries.version(&self.host).await?;
+        plan::refuse_version(section, &version)?;
+        let kept = self.plan(section, &binaries, version)?;
+        if self.host.dry_run {
+            for (name, program) in binaries.parts(kept.controllers) {
+                let args = plan::args(name, &kept, &self.certs());
+                let words: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
+                let line = crate::tool::command_line(&program.to_string_lossy(), &words);
+                self.host.events.tell(Event::Command { line });
+            }
+            return Ok(());
+        }
+        let kept = self.prepare(kept)?;
+        for (name, program) in binaries.parts(kept.controllers) {
+            if self.part(name).running().is_some() {
+                continue;
+            }
+            self.host.events.detail(format!("start {name}"));
+            for port in plan::ports_of(name, &kept) {
+                ports::refuse_taken(name, port)?;
+            }
+            self.part(name)
+                .spawn(&self.host, program, &plan::args(name, &kept, &self.certs()))
+                .await?;
+            match name {
+                ETCD => {
+                    let access = certs::etcd_access(&self.certs(), kept.etcd_port)?;
+                    self.answers(name, &access, "/health", limit).await?;
+                }
+                API_SERVER => {
+                    let access = certs::admin_access(&self.certs(), kept.api_port)?;
+                    self.answers(name, &access, "/readyz", limit).await?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn answers(&self, name: &'static str, access: &Access, path: &str, limit: Duration) -> Result<(), Error> {
+        self.part(name)
+            .until(limit, || probe::answers(access, path, Duration::from_secs(2)))
+            .await
+    }
+
+    /// What the cluster is to be, from what it was and what is asked for.
+    fn plan(&self, section: &config::Process, binaries: &Binaries, version: String) -> Result<Kept, Error> {
+        let before = self.kept().unwrap_or_default();
+        let port = |wanted: Option<u16>, had: u16| match wanted {
+            Some(port) => Ok(port),
+            None if had != 0 => Ok(had),
+            None => ports::free(),
+        };
+        let data = match (&section.data_dir, before.data.as_os_str().is_empty()) {
+            (_, false) => before.data.clone(),
+            (Some(dir), true) => dir.join(format!("{}-etcd", self.profile)),
+            (None, true) => self.dir.join("etcd"),
+        };
+        if section.controller_manager == Some(true) && binaries.controllers.is_none() {
+            return Err(binaries::missing(CONTROLLERS));
+        }
+        Ok(Kept {
+            api_port: port(section.api_port, before.api_port)?,
+            etcd_port: port(section.etcd_port, before.etcd_port)?,
+            peer_port: port(None, before.peer_port)?,
+            data,
+            version,
+            extra_args: section.extra_args.clone(),
+            controllers: section.controller_manager.unwrap_or(binaries.controllers.is_some()),
+            certificates_end: before.certificates_end,
+        })
+    }
+
+    /// Directories, certificates and the file that keeps the plan.
+    fn prepare(&self, mut kept: Kept) -> Result<Kept, Error> {
+        for dir in [&self.dir, &self.certs(), &kept.data] {
+            kit::fs::create_private_dir(dir).map_err(Error::files("create", dir))?;
+        }
+        let fresh = certs::ensure(&self.certs(), kept.certificates_end)?;
+        kept.certificates_end = fresh;
+        let kubeconfig = certs::kubeconfig(&self.certs(), kept.api_port)?;
+        let path = self.certs().join("kubeconfig.yaml");
+        kit::fs::write_private(&path, kubeconfig.as_bytes()).map_err(Error::files("write", path))?;
+        let path = self.dir.join("cluster.json");
+        let text = serde_json::to_vec_pretty(&kept).map_err(|error| Error::files("write", &path)(error.into()))?;
+        kit::fs::write_private(&path, &text).map_err(Error::files("write", path))?;
+        Ok(kept)
+    }
+
+    async fn halt_parts(&self, limit: Duration) -> Result<(), Error> {
+        for name in PARTS.into_iter().rev() {
+            self.part(name).terminate(limit).await?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Driver for Process {
+    fn name(&self) -> &'static str {
+        "process"
+    }
+
+    fn profile(&self) -> &str {
+        &self.profile
+    }
+
+    fn names(&self) -> EntryNames {
+        EntryNames::all(format!("process-{}", self.profile))
+    }
+
+    fn deadlines(&self) -> Deadlines {
+        Deadlines {
+            start: Duration::from_mins(2),
+            stop: Duration::from_mins(1),
+            destroy: Duration::from_mins(1),
+        }
+    }
+
+    fn limits(&self) -> Option<&'static str> {
+        Some(LIMITS)
+    }
+
+    fn resumes_creation(&self) -> bool {
+        true
+    }
+
+    fn wants(&self, config: &ClusterConfig) -> Result<Settings, Error> {
+        Ok(config.process.as_ref().map(plan::wants).unwrap_or_default())
+    }
+
+    fn applies(&self, field: &str, _have: &Setting, _want: &Setting) -> Applies {
+        if field == "dataDir" {
+            Applies::Recreate
+        } else {
+            Applies::Restart
+        }
+    }
+
+    async fn look(&self) -> Result<Sight, Error> {
+        if !self.dir.exists() {
+            return Ok(Sight::of(Phase::Absent));
+        }
+        let kept = self.kept();
+        let expected = &PARTS[..if kept.as_ref().is_some_and(|kept| kept.controllers) {
+            3
+        } else {
+            2
+        }];
+        let running: Vec<_> = PARTS
+            .iter()
+            .filter_map(|name| Some((*name, self.part(name).running()?)))
+            .collect();
+        let down: Vec<_> = expected
+            .iter()
+            .filter(|name| !running.iter().any(|(up, _)| up == *name))
+            .copied()
+            .collect();
+        let mut sight = Sight::of(if running.is_empty() {
+            Phase::Stopped
+        } else if down.is_empty() {
+            Phase::Running
+        } else {
+            Phase::Incomplete(format!("{} does not run", down.join(", ")))
+        });
+        sight.nodes = 0;
+        sight.parts = running
+            .iter()
+            .map(|(name, pid)| format!("{name} (process {pid})"))
+            .collect();
+        sight.parts.push(self.dir.display().to_string());
+        if let Some(kept) = kept {
+            sight.settings = plan::settings(&kept);
+            sight.version = kept.version;
+            sight.address = if running.is_empty() {
+                String::new()
+            } else {
+                "127.0.0.1".to_owned()
+            };
+        }
+        Ok(sight)
+    }
+
+    async fn create(&self, config: &ClusterConfig, limit: Duration) -> Result<(), Error> {
+        self.run(config.process.as_ref().unwrap_or(&config::Process::default()), limit)
+            .await
+    }
+
+    async fn resume(&self, _sight: &Sight, config: &ClusterConfig, limit: Duration) -> Result<(), Error> {
+        self.run(config.process.as_ref().unwrap_or(&config::Process::default()), limit)
+            .await
+    }
+
+    async fn halt(&self, _sight: &Sight, limit: Duration) -> Result<(), Error> {
+        if self.host.dry_run {
+            return Ok(());
+        }
+        self.halt_parts(limit).await
+    }
+
+    async fn remove(&self, _sight: &Sight, limit: Duration) -> Result<(), Error> {
+        if self.host.dry_run {
+            return Ok(());
+        }
+        self.halt_parts(limit.min(Duration::from_secs(10))).await?;
+        if let Some(kept) = self.kept()
+            && kept.data.exists()
+        {
+            std::fs::remove_dir_all(&kept.data).map_err(Error::files("remove", kept.data))?;
+        }
+        std::fs::remove_dir_all(&self.dir).map_err(Error::files("remove", &self.dir))
+    }
+
+    async fn kubeconfig(&self) -> Result<String, Error> {
+        let kept = self.kept().ok_or_else(|| {
+            Error::tool(
+                "process",
+                "kubeconfig",
+                Fault::NotRunning,
+                "the cluster was never started",
+            )
+        })?;
+        certs::kubeconfig(&self.certs(), kept.api_port)
+    }
+
+    async fn all(&self) -> Result<Vec<Found>, Error> {
+        let root = self.host.data.join("process");
+        Ok(names_in(&root)
+            .into_iter()
+            .map(|profile| Found {
+                running: Daemon::new(&root.join(&profile), API_SERVER).running().is_some(),
+                profile,
+            })
+            .collect())
+    }
+}
+
+/// The ports of clusters that do not run.
+pub(crate) fn kept_ports(host: &Host) -> Vec<(String, u16)> {
+    let root = host.data.join("process");
+    let mut ports = Vec::new();
+    for profile in names_in(&root) {
+        let dir = root.join(&profile);
+        let Ok(text) = std::fs::read(dir.join("cluster.json")) else {
+            continue;
+        };
+        let Ok(kept) = serde_json::from_slice::<Kept>(&text) else {
+            continue;
+        };
+        for name in PARTS {
+            if Daemon::new(&dir, name).running().is_none() {
+                let of = plan::ports_of(name, &kept);
+                ports.extend(
+                    of.into_iter()
+                        .map(|port| (format!("the process cluster {profile}"), port)),
+                );
+            }
+        }
+    }
+    ports
+}

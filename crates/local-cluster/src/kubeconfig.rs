@@ -1,0 +1,241 @@
+//! A cluster's way into the user's kubeconfig and out again. Tools never write there: what they give out is put right here
+//! and merged under client-go's lock.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use kit::{Class, Clock};
+use kube_kit::kubeconfig::{self, Access, Cluster, FileError, Kubeconfig, User};
+
+use crate::driver::EntryNames;
+use crate::error::Error;
+use crate::host::{Host, Merge};
+
+/// One cluster's kubeconfig, with the documented names, an address that can be dialled, and no references to files.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    names: EntryNames,
+    pub(crate) access: Access,
+}
+
+fn bad(message: impl Into<String>) -> Error {
+    Error::Kubeconfig {
+        message: message.into(),
+        class: Class::Permanent,
+        advice: None,
+    }
+}
+
+impl Entry {
+    /// Puts right what a tool gave out: logs and document markers before it, names, the address 0.0.0.0, and certificates
+    /// that are files of the tool.
+    pub(crate) fn read(text: &str, names: EntryNames) -> Result<Self, Error> {
+        let start = text.find("apiVersion:").or_else(|| text.find('{')).unwrap_or(0);
+        let parsed =
+            Kubeconfig::parse(&text[start..]).map_err(|error| bad(format!("what the tool gave out: {error}")))?;
+        let contexts = parsed.contexts();
+        let context = match contexts.as_slice() {
+            [only] => *only,
+            several => *several
+                .iter()
+                .find(|name| **name == names.context)
+                .ok_or_else(|| bad(format!("what the tool gave out has {} contexts", several.len())))?,
+        };
+        let mut access = parsed
+            .access(Some(context), Path::new("/"))
+            .map_err(|error| bad(kit::chain(&error)))?;
+        for anywhere in ["//0.0.0.0", "//[::]"] {
+            access.server = access.server.replacen(anywhere, "//127.0.0.1", 1);
+        }
+        Ok(Self { names, access })
+    }
+
+    /// Reads our own file of a cluster; `None` when there is none that can be read.
+    pub(crate) fn load(host: &Host, names: EntryNames) -> Option<Self> {
+        let text = std::fs::read_to_string(host.own_kubeconfig(&names.context)).ok()?;
+        Self::read(&text, names).ok()
+    }
+
+    fn put(&self, config: &mut Kubeconfig) -> Result<(), Error> {
+        let encode = |pem: &Vec<u8>| STANDARD.encode(pem);
+        let cluster = Cluster {
+            server: self.access.server.clone(),
+            certificate_authority_data: self.access.ca.as_ref().map(encode),
+            insecure_skip_tls_verify: self.access.insecure,
+        };
+        let access = &self.access;
+        let user = match (&access.token, &access.client_certificate, &access.client_key) {
+            (_, Some(certificate), Some(key)) => User::Certificate {
+                certificate_data: encode(certificate),
+                key_data: STANDARD.encode(secrecy::ExposeSecret::expose_secret(key)).into(),
+            },
+            (Some(token), ..) => User::Token(token.clone()),
+            _ => {
+                return Err(bad(
+                    "what the tool gave out has neither a token nor a client certificate",
+                ));
+            }
+        };
+        config.set_cluster(&self.names.cluster, &cluster);
+        config.set_user(&self.names.user, &user);
+        config.set_context(&self.names.context, &self.names.cluster, &self.names.user);
+        Ok(())
+    }
+
+    /// A kubeconfig with this cluster alone.
+    pub(crate) fn to_yaml(&self) -> Result<String, Error> {
+        let mut config = Kubeconfig::default();
+        self.put(&mut config)?;
+        config.set_current_context(Some(&self.names.context));
+        Ok(config.to_yaml())
+    }
+
+    /// Writes our own file of this cluster, unless it says the same already.
+    pub(crate) fn save(&self, host: &Host) -> Result<PathBuf, Error> {
+        let path = host.own_kubeconfig(&self.names.context);
+        let text = self.to_yaml()?;
+        if std::fs::read_to_string(&path).is_ok_and(|have| have == text) {
+            return Ok(path);
+        }
+        let dir = path.parent().map(PathBuf::from).unwrap_or_default();
+        kit::fs::create_private_dir(&dir).map_err(Error::files("create", dir))?;
+        kit::fs::write_private(&path, text.as_bytes()).map_err(Error::files("write", &path))?;
+        Ok(path)
+    }
+
+    /// Merges it into the user's kubeconfig: into the file that has the context already, else into the one kubectl would
+    /// write to.
+    pub(crate) async fn merge(&self, host: &Host) -> Result<(), Error> {
+        if host.merge == Merge::Never {
+            return Ok(());
+        }
+        let has_it = |path: &&PathBuf| {
+            kubeconfig::load(path).is_ok_and(|config| config.contexts().contains(&self.names.context.as_str()))
+        };
+        let listed = files(host);
+        let path = listed
+            .iter()
+            .find(has_it)
+            .cloned()
+            .or_else(|| kubeconfig::default_file(host.var("KUBECONFIG"), Some(&host.home)))
+            .ok_or_else(|| bad("there is neither KUBECONFIG nor a home directory"))?;
+        let current = listed
+            .iter()
+            .any(|path| kubeconfig::load(path).is_ok_and(|c| c.current_context().is_some()));
+        refuse_read_only(&path)?;
+        let clock = Clock::system();
+        let edited = kubeconfig::edit(&path, &clock, |config| {
+            self.put(config)?;
+            if host.merge == Merge::Switch || !current {
+                config.set_current_context(Some(&self.names.context));
+            }
+            Ok(())
+        });
+        edited.await.map_err(|error| failure(&error))?
+    }
+}
+
+/// Removes a cluster's entries from every file of the list, where they are ours: their server is `endpoint`. Returns what
+/// was left alone, for warnings.
+pub(crate) async fn remove(host: &Host, names: &EntryNames, endpoint: Option<&str>) -> Result<Vec<String>, Error> {
+    let mut left = Vec::new();
+    for path in files(host) {
+        // A file that is not there, or is not ours to understand, has nothing of ours.
+        let Ok(config) = kubeconfig::load(&path) else { continue };
+        let Ok(access) = config.access(Some(&names.context), Path::new("/")) else {
+            if !config.contexts().contains(&names.context.as_str()) {
+                continue;
+            }
+            left.push(format!(
+                "{} of {} is incomplete and was left there",
+                names.context,
+                path.display()
+            ));
+            continue;
+        };
+        if endpoint.is_none_or(|ours| access.server != ours) {
+            left.push(format!(
+                "{} of {} leads to {}, not to this cluster, and was left there",
+                names.context,
+                path.display(),
+                access.server
+            ));
+            continue;
+        }
+        refuse_read_only(&path)?;
+        let clock = Clock::system();
+        let edited = kubeconfig::edit(&path, &clock, |config| {
+            for name in [&names.context, &names.cluster, &names.user] {
+                config.remove(name);
+            }
+        });
+        edited.await.map_err(|error| failure(&error))?;
+    }
+    let own = host.own_kubeconfig(&names.context);
+    for path in [own, host.scratch_kubeconfig(&names.context)] {
+        let _ = std::fs::remove_file(path);
+    }
+    Ok(left)
+}
+
+/// Whether any file of the list has the context.
+pub(crate) fn has_context(host: &Host, context: &str) -> bool {
+    files(host)
+        .iter()
+        .any(|path| kubeconfig::load(path).is_ok_and(|config| config.contexts().contains(&context)))
+}
+
+/// The files kubectl reads: the list in `KUBECONFIG` without empty and repeated elements, else `.kube/config` at home.
+pub(crate) fn files(host: &Host) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = Vec::new();
+    for path in host.var("KUBECONFIG").map(std::env::split_paths).into_iter().flatten() {
+        if !path.as_os_str().is_empty() && !files.contains(&path) {
+            files.push(path);
+        }
+    }
+    if files.is_empty() {
+        files.push(host.home.join(".kube/config"));
+    }
+    files
+}
+
+/// A file is replaced, not written into, so its own mode would not stop us: its owner meant it, though.
+fn refuse_read_only(path: &Path) -> Result<(), Error> {
+    match path.metadata() {
+        Ok(data) if data.permissions().mode() & 0o200 == 0 => Err(Error::Kubeconfig {
+            message: format!("{} is read-only", path.display()),
+            class: Class::Unauthorized,
+            advice: Some(format!(
+                "chmod u+w {}, or leave it alone with --no-merge",
+                path.display()
+            )),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn failure(error: &FileError) -> Error {
+    let class = if matches!(error, FileError::Lock(_)) {
+        Class::Transient
+    } else {
+        Class::Permanent
+    };
+    Error::Kubeconfig {
+        message: kit::chain(error),
+        class,
+        advice: Some("the cluster itself is not affected; nothing in the file was changed".to_owned()),
+    }
+}
+
+/// The names of all contexts in the files kubectl reads.
+pub(crate) fn contexts(host: &Host) -> Vec<String> {
+    let mut names: Vec<String> = files(host)
+        .iter()
+        .filter_map(|path| kubeconfig::load(path).ok())
+        .flat_map(|config| config.contexts().into_iter().map(ToOwned::to_owned).collect::<Vec<_>>())
+        .collect();
+    names.dedup();
+    names
+}

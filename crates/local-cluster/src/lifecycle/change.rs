@@ -1,0 +1,355 @@
+//! Starting, stopping and destroying.
+
+use std::time::Duration;
+
+use kit::Backoff;
+
+use super::{Deadline, Lifecycle};
+use crate::config::ClusterConfig;
+use crate::driver::{Phase, Sight};
+use crate::error::Error;
+use crate::kubeconfig::{self, Entry};
+use crate::probe::probe;
+use crate::record::{Record, Step};
+use crate::settings::{Difference, Settings, differences};
+
+/// The longest a single question to the API server may take while waiting for it.
+const QUESTION: Duration = Duration::from_secs(3);
+/// So many questions to the API server between looks at what runs it.
+const QUESTIONS_PER_LOOK: u32 = 8;
+
+impl Lifecycle {
+    pub(super) async fn start_cluster(&self, config: &ClusterConfig) -> Result<(), Error> {
+        let wants = self.driver.wants(config)?;
+        let deadline = Self::deadline(self.host.limits.start, self.driver.deadlines().start);
+        let _lock = self.lock(deadline).await?;
+        self.start_locked(config, wants, deadline).await
+    }
+
+    pub(super) async fn restart_cluster(&self, config: &ClusterConfig) -> Result<(), Error> {
+        let wants = self.driver.wants(config)?;
+        let usual = self.driver.deadlines();
+        let deadline = Self::deadline(self.host.limits.start, usual.stop + usual.start);
+        let _lock = self.lock(deadline).await?;
+        let mut sight = self.look().await?;
+        if sight.exists() {
+            // What restarting cannot apply is refused before the cluster is stopped for nothing.
+            self.driver.look_closer(&mut sight).await;
+            let differences = self.differences(&wants, &sight);
+            if differences.iter().any(|one| !one.applies_on_restart()) {
+                return Err(Error::ConfigMismatch(differences));
+            }
+            self.stop_locked(&sight, deadline).await?;
+        }
+        if self.host.dry_run && sight.exists() {
+            sight.phase = Phase::Stopped;
+            return self.driver.resume(&sight, config, deadline.left()).await;
+        }
+        self.start_locked(config, wants, deadline).await
+    }
+
+    async fn start_locked(&self, config: &ClusterConfig, wants: Settings, deadline: Deadline) -> Result<(), Error> {
+        let events = &self.host.events;
+        events.phase("look at what is there");
+        let mut sight = self.look().await?;
+        if sight.exists() {
+            self.driver.look_closer(&mut sight).await;
+            self.refuse_leftovers(&sight)?;
+            self.refuse_mismatch(&wants, &sight)?;
+        }
+        match sight.phase.clone() {
+            Phase::Absent => {
+                events.phase("create the cluster");
+                let mut expected = self.driver.creation_defaults();
+                expected.extend(wants.clone());
+                self.remember(Step::Creating, &expected, None);
+                if let Err(error) = self.driver.create(config, deadline.left()).await {
+                    self.after_failed_creation().await;
+                    return Err(error);
+                }
+            }
+            Phase::Stopped | Phase::Starting(_) | Phase::Incomplete(_) | Phase::Broken(_) => {
+                events.phase("start the cluster");
+                if let Phase::Incomplete(why) | Phase::Broken(why) = &sight.phase {
+                    events.detail(why.clone());
+                }
+                self.driver.resume(&sight, config, deadline.left()).await?;
+            }
+            Phase::NotReady(_) | Phase::Running => events.detail("the cluster runs already"),
+        }
+        if self.host.dry_run {
+            return Ok(());
+        }
+        events.phase("wait until it takes work");
+        let entry = self.wait_until_ready(deadline).await?;
+        self.remember(Step::Ready, &wants, Some(&entry));
+        let own = entry.save(&self.host)?;
+        events.phase("write the kubeconfig");
+        entry.merge(&self.host).await.map_err(|error| match error {
+            Error::Kubeconfig { message, class, .. } => Error::Kubeconfig {
+                message,
+                class,
+                advice: Some(format!("the cluster runs: use KUBECONFIG={}", own.display())),
+            },
+            other => other,
+        })
+    }
+
+    fn differences(&self, wants: &Settings, sight: &Sight) -> Vec<Difference> {
+        let recorded = Record::load(&self.host, self.driver.name(), self.driver.profile());
+        let recorded = recorded.map(|record| record.spec).unwrap_or_default();
+        differences(wants, &sight.settings, &recorded, |field, have, want| {
+            self.driver.applies(field, have, want)
+        })
+    }
+
+    fn refuse_mismatch(&self, wants: &Settings, sight: &Sight) -> Result<(), Error> {
+        let differences = self.differences(wants, sight);
+        let restarts = matches!(sight.phase, Phase::Stopped | Phase::Broken(_));
+        if differences.is_empty() || (restarts && differences.iter().all(Difference::applies_on_restart)) {
+            return Ok(());
+        }
+        Err(Error::ConfigMismatch(differences))
+    }
+
+    /// What an interrupted change left is not built upon, unless the driver can complete it.
+    fn refuse_leftovers(&self, sight: &Sight) -> Result<(), Error> {
+        let Some(record) = Record::load(&self.host, self.driver.name(), self.driver.profile()) else {
+            return Ok(());
+        };
+        let left = match record.phase {
+            Step::Creating if !self.driver.resumes_creation() => {
+                let short = differences(&record.spec, &sight.settings, &Settings::new(), |_, _, _| {
+                    crate::settings::Applies::Recreate
+                });
+                sight.phase != Phase::Running || !short.is_empty()
+            }
+            Step::Destroying => true,
+            _ => false,
+        };
+        if !left {
+            return Ok(());
+        }
+        let found = if sight.parts.is_empty() {
+            "part of it".to_owned()
+        } else {
+            sight.parts.join(", ")
+        };
+        Err(Error::Partial {
+            cluster: self.title(),
+            found,
+        })
+    }
+
+    /// Tells what a creation that failed left, and forgets about it when that is nothing.
+    async fn after_failed_creation(&self) {
+        match self.look().await {
+            Ok(sight) if sight.exists() => {
+                let parts = if sight.parts.is_empty() {
+                    "part of it".to_owned()
+                } else {
+                    sight.parts.join(", ")
+                };
+                self.host
+                    .events
+                    .warn(format!("creation failed and left {parts}; nothing was deleted"));
+            }
+            Ok(_) if !self.host.dry_run => {
+                let _ = Record::forget(&self.host, self.driver.name(), self.driver.profile());
+            }
+            _ => {}
+        }
+    }
+
+    async fn wait_until_ready(&self, deadline: Deadline) -> Result<Entry, Error> {
+        let mut waits = Backoff::new(Duration::from_millis(40), Duration::from_secs(2)).factor(1.5);
+        let mut asked = 0;
+        let mut told = String::new();
+        let mut sight = self.verified_sight().await?;
+        let mut entry: Option<Entry> = None;
+        loop {
+            if entry.is_none() {
+                entry = match self
+                    .entry(self.host.limits.look.min(deadline.left().max(QUESTION)))
+                    .await
+                {
+                    Ok(entry) => Some(entry),
+                    Err(error) => {
+                        told = kit::chain(&error);
+                        None
+                    }
+                };
+            }
+            if let Some(entry) = &entry {
+                let report = probe(&entry.access, QUESTION).await;
+                match report.trouble(sight.nodes) {
+                    None => return Ok(entry.clone()),
+                    Some(trouble) if trouble != told => {
+                        self.host.events.detail(trouble.clone());
+                        told = trouble;
+                    }
+                    Some(_) => {}
+                }
+            }
+            if deadline.left().is_zero() {
+                let advice = match &sight.phase {
+                    Phase::NotReady(why) | Phase::Starting(why) => format!("the tool says: {why}"),
+                    _ => "look at status, or give more time with --timeout; the cluster was left as it is".to_owned(),
+                };
+                return Err(Error::ClusterNotReady { reason: told, advice });
+            }
+            let wait = waits
+                .next()
+                .unwrap_or(QUESTION)
+                .min(deadline.left().max(Duration::from_millis(1)));
+            tokio::time::sleep(wait).await;
+            asked += 1;
+            if asked % QUESTIONS_PER_LOOK == 0 {
+                sight = self.verified_sight().await?;
+            }
+        }
+    }
+
+    /// A sight of a cluster that should be running.
+    async fn verified_sight(&self) -> Result<Sight, Error> {
+        let sight = self.look().await?;
+        let left = match &sight.phase {
+            Phase::Absent => "there is no such cluster",
+            Phase::Stopped => "the cluster does not run",
+            Phase::Incomplete(why) | Phase::Broken(why) => why.as_str(),
+            _ => return Ok(sight),
+        };
+        Err(Error::LeftOver {
+            tool: self.driver.name().to_owned(),
+            left: left.to_owned(),
+        })
+    }
+
+    pub(super) async fn stop_cluster(&self) -> Result<(), Error> {
+        let deadline = Self::deadline(self.host.limits.stop, self.driver.deadlines().stop);
+        let _lock = self.lock(deadline).await?;
+        self.host.events.phase("look at what is there");
+        let sight = self.look().await?;
+        self.stop_locked(&sight, deadline).await
+    }
+
+    async fn stop_locked(&self, sight: &Sight, deadline: Deadline) -> Result<(), Error> {
+        if matches!(sight.phase, Phase::Absent | Phase::Stopped) {
+            self.host.events.detail("the cluster does not run");
+            return Ok(());
+        }
+        self.host.events.phase("stop the cluster");
+        self.advance(Step::Ready, Step::Stopping);
+        self.driver.halt(sight, deadline.left()).await?;
+        if self.host.dry_run {
+            return Ok(());
+        }
+        match self.look().await?.phase {
+            Phase::Absent | Phase::Stopped => Ok(()),
+            _ => Err(Error::LeftOver {
+                tool: self.driver.name().to_owned(),
+                left: format!("{} still runs", self.title()),
+            }),
+        }
+    }
+
+    pub(super) async fn destroy_cluster(&self) -> Result<(), Error> {
+        let deadline = Self::deadline(self.host.limits.destroy, self.driver.deadlines().destroy);
+        let _lock = self.lock(deadline).await?;
+        let events = &self.host.events;
+        events.phase("look at what is there");
+        let sight = self.look().await?;
+        if sight.exists() {
+            events.phase("destroy the cluster");
+            for step in [Step::Creating, Step::Ready, Step::Stopping] {
+                self.advance(step, Step::Destroying);
+            }
+            let removed = self.driver.remove(&sight, deadline.left()).await;
+            if self.host.dry_run {
+                return removed;
+            }
+            let after = self.look().await;
+            match (removed, after) {
+                (_, Ok(after)) if after.exists() && !after.parts.is_empty() => {
+                    return Err(Error::LeftOver {
+                        tool: self.driver.name().to_owned(),
+                        left: format!("these are still there: {}", after.parts.join(", ")),
+                    });
+                }
+                (Ok(()), Ok(after)) if after.exists() => {
+                    return Err(Error::LeftOver {
+                        tool: self.driver.name().to_owned(),
+                        left: format!("{} is still there", self.title()),
+                    });
+                }
+                (Err(error), Ok(after)) if after.exists() => return Err(error),
+                // What counts is what is there; a complaint on the way is told.
+                (Err(error), Ok(_)) => events.warn(kit::chain(&error)),
+                (Ok(()), Ok(_)) => {}
+                (_, Err(error)) => return Err(error),
+            }
+        } else {
+            events.detail("there is no such cluster");
+        }
+        if self.host.dry_run {
+            return Ok(());
+        }
+        events.phase("clean the kubeconfig");
+        let names = self.driver.names();
+        let recorded =
+            Record::load(&self.host, self.driver.name(), self.driver.profile()).map(|record| record.endpoint);
+        let own = Entry::load(&self.host, names.clone()).map(|entry| entry.access.server);
+        let endpoint = own.or(recorded).filter(|endpoint| !endpoint.is_empty());
+        for left in kubeconfig::remove(&self.host, &names, endpoint.as_deref()).await? {
+            events.warn(left);
+        }
+        Record::forget(&self.host, self.driver.name(), self.driver.profile())
+    }
+
+    /// Writes the record. That it cannot be written (a full disk) is told, and changes nothing else.
+    fn remember(&self, phase: Step, wants: &Settings, entry: Option<&Entry>) {
+        if self.host.dry_run {
+            return;
+        }
+        let before = Record::load(&self.host, self.driver.name(), self.driver.profile());
+        let docker_host = self
+            .host
+            .var("DOCKER_HOST")
+            .map(|value| value.to_string_lossy().into_owned());
+        let mut spec = before.as_ref().map(|record| record.spec.clone()).unwrap_or_default();
+        spec.extend(wants.clone());
+        let record = Record {
+            version: 1,
+            driver: self.driver.name().to_owned(),
+            profile: self.driver.profile().to_owned(),
+            spec,
+            context: self.driver.names().context,
+            endpoint: entry.map(|entry| entry.access.server.clone()).unwrap_or_default(),
+            docker_host: docker_host.unwrap_or_default(),
+            created_at: before.map_or_else(jiff::Timestamp::now, |record| record.created_at),
+            phase,
+        };
+        self.write(&record);
+    }
+
+    /// Moves the record from one step to another, when it is at that one.
+    fn advance(&self, from: Step, to: Step) {
+        if self.host.dry_run {
+            return;
+        }
+        if let Some(mut record) = Record::load(&self.host, self.driver.name(), self.driver.profile())
+            && record.phase == from
+        {
+            record.phase = to;
+            self.write(&record);
+        }
+    }
+
+    fn write(&self, record: &Record) {
+        if let Err(error) = record.save(&self.host) {
+            self.host
+                .events
+                .warn(format!("what was done is not recorded: {}", kit::chain(&error)));
+        }
+    }
+}
