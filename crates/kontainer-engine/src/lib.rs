@@ -30,6 +30,8 @@ mod driver;
 mod engine;
 mod error;
 mod flatten;
+mod import;
+mod kube_client;
 mod lifecycle;
 pub mod logstream;
 pub mod observe;
@@ -48,6 +50,8 @@ pub use driver::{CreateError, Driver};
 pub use engine::{DriverSource, Engine, EngineError, Force, Patience, Watch};
 pub use error::DriverError;
 pub use flatten::{Flattened, add_metadata, flatten, flatten_for};
+pub use import::ImportDriver;
+pub use kube_client::{KubeClientError, kube_client, kube_client_to};
 pub use options::{
     DefaultValue, InvalidOptions, OptionKind, OptionSpec, OptionTable, Options, Phase, TableError, camel_case,
 };

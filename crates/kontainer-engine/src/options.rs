@@ -1,5 +1,6 @@
 //! A driver's options: declared once, read from both spellings, and told to people.
 
+mod assign;
 mod reference;
 mod spec;
 mod table;

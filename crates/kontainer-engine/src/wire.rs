@@ -4,6 +4,8 @@
 //! loopback. Messages that can carry secrets do not show them in `Debug`.
 
 mod redact;
+#[cfg(test)]
+mod tests;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -94,7 +94,7 @@ fn serve(driver: Arc<dyn Driver>, program: &str, port: u16) -> Result<(), MainEr
     // One thread is enough for one caller, and starts fastest.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(MainError::Runtime)?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let mut term = signal(SignalKind::terminate()).map_err(MainError::Runtime)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(MainError::Runtime)?;
         let server = Server::bind(driver, SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
@@ -110,7 +110,10 @@ fn serve(driver: Arc<dyn Driver>, program: &str, port: u16) -> Result<(), MainEr
             stopped.cancel();
         });
         Ok(server.serve(stop).await?)
-    })
+    });
+    // Work on other threads that does not end must not hold up the process.
+    runtime.shutdown_background();
+    served
 }
 
 #[derive(Debug, thiserror::Error)]
