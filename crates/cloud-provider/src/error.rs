@@ -1,0 +1,102 @@
+//! What can go wrong in a cloud.
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use kit::Class;
+
+/// Why a cloud did not do what it was asked to.
+///
+/// A failure has a class, which alone decides what happens next. The two other variants are no failures: they say that
+/// the caller is to come back, or not to ask at all.
+#[derive(Debug)]
+pub enum CloudError {
+    /// It is under way and takes its time: ask again after that long. Not counted as a failure, not told as a warning.
+    Pending {
+        /// What is being waited for.
+        message: String,
+        /// When to ask again.
+        after: Duration,
+    },
+    /// Another controller looks after this kind of thing in this cluster.
+    ImplementedElsewhere,
+    /// It failed.
+    Failed {
+        /// What may be done about it.
+        class: Class,
+        /// What failed.
+        message: String,
+        /// Why.
+        source: Option<Box<dyn Error + Send + Sync>>,
+    },
+}
+
+impl CloudError {
+    /// A failure of this class.
+    pub fn new(class: Class, message: impl Into<String>) -> Self {
+        Self::Failed {
+            class,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    /// Something is under way: ask again after `after`.
+    pub fn pending(message: impl Into<String>, after: Duration) -> Self {
+        Self::Pending {
+            message: message.into(),
+            after,
+        }
+    }
+
+    /// Names the cause of a failure. The message is not to repeat it.
+    #[must_use]
+    pub fn because(mut self, cause: impl Error + Send + Sync + 'static) -> Self {
+        if let Self::Failed { source, .. } = &mut self {
+            *source = Some(Box::new(cause));
+        }
+        self
+    }
+
+    /// What may be done about it.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Pending { .. } => Class::Transient,
+            Self::ImplementedElsewhere => Class::Permanent,
+            Self::Failed { class, .. } => *class,
+        }
+    }
+
+    /// When to ask again, if the cloud says so.
+    pub fn after(&self) -> Option<Duration> {
+        match self {
+            Self::Pending { after, .. } => Some(*after),
+            Self::Failed {
+                class: Class::Throttled { after },
+                ..
+            } => *after,
+            Self::ImplementedElsewhere | Self::Failed { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for CloudError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pending { message, .. } | Self::Failed { message, .. } => f.write_str(message),
+            Self::ImplementedElsewhere => f.write_str("implemented by alternate to cloud provider"),
+        }
+    }
+}
+
+impl Error for CloudError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Failed {
+                source: Some(source), ..
+            } => Some(&**source),
+            _ => None,
+        }
+    }
+}
