@@ -129,17 +129,17 @@ impl SpotClient {
         let mut all: Vec<Entry> = Vec::new();
         let mut next: Option<String> = None;
         for _ in 0..MOST_PAGES {
-            let mut call = self.api().call(
-                "list organizations",
-                Method::GET,
-                path(&["apis", "auth.ngpc.rxt.io", "v1", "organizations"]),
-            );
-            if let Some(next) = &next {
-                // The published document does not say what `next` is: a cursor, or where the next page begins.
-                call = match next.parse::<usize>() {
-                    Ok(_) => call.query("start", next.clone()),
-                    Err(_) => call.query("next", next.clone()),
-                };
+            // The published document does not say what `next` is: a cursor, where the next page begins, or its address, of
+            // which only the query is taken, so that no answer can send the token elsewhere.
+            let base = path(&["apis", "auth.ngpc.rxt.io", "v1", "organizations"]);
+            let path = match next.as_deref().and_then(|next| next.split_once('?')) {
+                Some((_, query)) => format!("{base}?{query}"),
+                None => base,
+            };
+            let mut call = self.api().call("list organizations", Method::GET, path);
+            if let Some(next) = next.as_ref().filter(|next| !next.contains('?')) {
+                let name = if next.parse::<usize>().is_ok() { "start" } else { "next" };
+                call = call.query(name, next.clone());
             }
             let page: Page = call.json().await?;
             let empty = page.organizations.is_empty();

@@ -258,9 +258,13 @@ fn merge_spot(pool: &mut Pool, given: &Given<'_>) {
     }
     if !limits.enabled {
         *limits = Autoscaling::default();
-    } else if limits.max_nodes == 0 && given.int(o::SPOT_MAX).is_none() {
-        limits.max_nodes = o::DEFAULT_MAX;
-        limits.min_nodes = limits.min_nodes.max(o::DEFAULT_MIN);
+    } else {
+        if limits.min_nodes == 0 && given.int(o::SPOT_MIN).is_none() {
+            limits.min_nodes = o::DEFAULT_MIN;
+        }
+        if limits.max_nodes == 0 && given.int(o::SPOT_MAX).is_none() {
+            limits.max_nodes = o::DEFAULT_MAX;
+        }
     }
 }
 
