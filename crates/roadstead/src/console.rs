@@ -57,7 +57,9 @@ pub fn complain(failure: &Failure) {
 /// A reader that stopped reading (`| head`) is no failure.
 fn written(outcome: io::Result<()>) -> Result<(), Failure> {
     match outcome {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::other("write to standard output", error)),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::other("write to standard output", error))
+        }
         _ => Ok(()),
     }
 }

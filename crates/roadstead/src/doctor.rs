@@ -2,6 +2,8 @@
 
 mod checks;
 
+use std::fmt::Write as _;
+
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
@@ -49,7 +51,12 @@ pub struct Finding {
 
 impl Finding {
     fn new(check: &str, verdict: Verdict, found: impl Into<String>) -> Self {
-        Self { check: check.to_owned(), verdict, found: found.into(), advice: None }
+        Self {
+            check: check.to_owned(),
+            verdict,
+            found: found.into(),
+            advice: None,
+        }
     }
 
     fn advice(mut self, advice: impl Into<String>) -> Self {
@@ -62,16 +69,31 @@ impl Finding {
 pub async fn run(args: Args) -> Result<(), Failure> {
     let findings = checks::all(args.offline).await;
     console::value(args.output, &findings, || render(&findings))?;
-    let problems = findings.iter().filter(|finding| finding.verdict == Verdict::Problem).count();
+    let problems = findings
+        .iter()
+        .filter(|finding| finding.verdict == Verdict::Problem)
+        .count();
     match problems {
         0 => Ok(()),
-        1 => Err(Failure { message: "1 problem found".to_owned(), hint: None, code: kit::exit::FAILED }),
-        n => Err(Failure { message: format!("{n} problems found"), hint: None, code: kit::exit::FAILED }),
+        1 => Err(Failure {
+            message: "1 problem found".to_owned(),
+            hint: None,
+            code: kit::exit::FAILED,
+        }),
+        n => Err(Failure {
+            message: format!("{n} problems found"),
+            hint: None,
+            code: kit::exit::FAILED,
+        }),
     }
 }
 
 fn render(findings: &[Finding]) -> String {
-    let width = findings.iter().map(|finding| finding.check.chars().count()).max().unwrap_or(0);
+    let width = findings
+        .iter()
+        .map(|finding| finding.check.chars().count())
+        .max()
+        .unwrap_or(0);
     let mut text = String::new();
     for finding in findings {
         let (style, mark) = match finding.verdict {
@@ -80,9 +102,13 @@ fn render(findings: &[Finding]) -> String {
             Verdict::Warning => (AnsiColor::Yellow.on_default(), "!"),
             Verdict::Problem => (AnsiColor::Red.on_default(), "✗"),
         };
-        text.push_str(&format!("{style}{mark}{style:#} {:<width$}   {}\n", finding.check, finding.found));
+        let _ = writeln!(
+            text,
+            "{style}{mark}{style:#} {:<width$}   {}",
+            finding.check, finding.found
+        );
         if let Some(advice) = &finding.advice {
-            text.push_str(&format!("  {:<width$}   → {advice}\n", ""));
+            let _ = writeln!(text, "  {:<width$}   → {advice}", "");
         }
     }
     text

@@ -13,11 +13,14 @@ pub const BINARY_PREFIX: &str = "kontainer-engine-driver-";
 /// Every built-in driver. This is the place to add one.
 pub fn builtin() -> Result<Registry, Failure> {
     let mut registry = Registry::new();
-    let spot: Arc<dyn Driver> = Arc::new(rackspace_spot::SpotDriver::new(rackspace_spot::Settings::from_env()
-        .map_err(|error| Failure::usage(kit::chain(&error)))?));
-    let import: Arc<dyn Driver> = Arc::new(kontainer_engine::import::ImportDriver::new());
+    let spot: Arc<dyn Driver> = Arc::new(rackspace_spot::SpotDriver::new(
+        rackspace_spot::Settings::from_env().map_err(|error| Failure::usage(kit::chain(&error)))?,
+    ));
+    let import: Arc<dyn Driver> = Arc::new(kontainer_engine::ImportDriver::new(kit::Clock::system()));
     for driver in [spot, import] {
-        registry.register(driver).map_err(|error| Failure::other("register the built-in drivers", error))?;
+        registry
+            .register(driver)
+            .map_err(|error| Failure::other("register the built-in drivers", error))?;
     }
     Ok(registry)
 }
@@ -37,9 +40,9 @@ pub fn find(name: &str) -> Result<DriverSource, Failure> {
         };
     }
     let found = on_path().into_iter().find(|(found, _)| found == name);
-    found.map(|(_, path)| DriverSource::Program(path)).ok_or_else(|| {
-        Failure::not_found(format!("no driver is called {name:?}")).hint(which_there_are())
-    })
+    found
+        .map(|(_, path)| DriverSource::Program(path))
+        .ok_or_else(|| Failure::not_found(format!("no driver is called {name:?}")).hint(which_there_are()))
 }
 
 /// The driver that made a cluster.
@@ -58,9 +61,15 @@ pub fn of(cluster: &Cluster) -> Result<DriverSource, Failure> {
 
 /// Says where drivers are found, and which.
 pub fn which_there_are() -> String {
-    let built_in = builtin().map(|registry| registry.names().collect::<Vec<_>>().join(", ")).unwrap_or_default();
+    let built_in = builtin()
+        .map(|registry| registry.names().collect::<Vec<_>>().join(", "))
+        .unwrap_or_default();
     let found: Vec<String> = on_path().into_iter().map(|(name, _)| name).collect();
-    let on_path = if found.is_empty() { String::new() } else { format!("; on PATH: {}", found.join(", ")) };
+    let on_path = if found.is_empty() {
+        String::new()
+    } else {
+        format!("; on PATH: {}", found.join(", "))
+    };
     format!("built in: {built_in}{on_path}; others by the path of their binary, {BINARY_PREFIX}NAME")
 }
 
@@ -69,7 +78,11 @@ pub fn on_path() -> Vec<(String, PathBuf)> {
     let mut found: Vec<(String, PathBuf)> = Vec::new();
     for dir in std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()) {
         for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-            let Some(name) = entry.file_name().to_str().and_then(|file| file.strip_prefix(BINARY_PREFIX)).map(str::to_owned)
+            let Some(name) = entry
+                .file_name()
+                .to_str()
+                .and_then(|file| file.strip_prefix(BINARY_PREFIX))
+                .map(str::to_owned)
             else {
                 continue;
             };
@@ -84,5 +97,6 @@ pub fn on_path() -> Vec<(String, PathBuf)> {
 
 fn executable(path: &std::path::Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
-    path.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+    path.metadata()
+        .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
 }

@@ -15,7 +15,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use kit::Clock;
-use kontainer_engine::{Cluster, DriverOptions, DriverSource, Engine, EngineError, FileStore, Force, PersistentStore as _};
+use kontainer_engine::{
+    Cluster, DriverOptions, DriverSource, Engine, EngineError, FileStore, Force, PersistentStore as _, StoreError,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::console::{self, Format};
@@ -125,7 +127,11 @@ enum Action {
 /// Words that can only be understood once the driver's options are known.
 #[derive(Debug, clap::Args)]
 struct Typed {
-    #[arg(allow_hyphen_values = true, trailing_var_arg = true, value_name = "--driver NAME|PATH [OPTIONS] CLUSTER")]
+    #[arg(
+        allow_hyphen_values = true,
+        trailing_var_arg = true,
+        value_name = "--driver NAME|PATH [OPTIONS] CLUSTER"
+    )]
     words: Vec<OsString>,
 }
 
@@ -140,33 +146,44 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
         Action::Env { name } => session.env(&name).await,
         Action::Remove { force, names } => session.remove(&names, if force { Force::Yes } else { Force::No }).await,
         Action::GetVersion { names } => {
-            session.each(&names, async |name, driver, watch| {
-                let version = session.engine.version(driver, name, watch).await?;
-                Ok(format!("{name}: {version}"))
-            })
+            {
+                session.each(&names, async |name, driver, watch| {
+                    let version = session.engine.version(driver, name, watch).await?;
+                    Ok(format!("{name}: {version}"))
+                })
+            }
+            .await
         }
-        .await,
         Action::SetVersion { version, names } => {
-            session.each(&names, async |name, driver, watch| {
-                session.engine.set_version(driver, name, &version, watch).await?;
-                Ok(format!("{name} updated to {version}"))
-            })
+            {
+                session.each(&names, async |name, driver, watch| {
+                    session.engine.set_version(driver, name, &version, watch).await?;
+                    Ok(format!("{name} updated to {version}"))
+                })
+            }
+            .await
         }
-        .await,
         Action::GetClusterSize { names } => {
-            session.each(&names, async |name, driver, watch| {
-                let size = session.engine.cluster_size(driver, name, watch).await?;
-                Ok(format!("{name}: {size}"))
-            })
+            {
+                session.each(&names, async |name, driver, watch| {
+                    let size = session.engine.cluster_size(driver, name, watch).await?;
+                    Ok(format!("{name}: {size}"))
+                })
+            }
+            .await
         }
-        .await,
         Action::SetClusterSize { cluster_size, names } => {
-            session.each(&names, async |name, driver, watch| {
-                session.engine.set_cluster_size(driver, name, cluster_size, watch).await?;
-                Ok(format!("{name} updated to {cluster_size} nodes"))
-            })
+            {
+                session.each(&names, async |name, driver, watch| {
+                    session
+                        .engine
+                        .set_cluster_size(driver, name, cluster_size, watch)
+                        .await?;
+                    Ok(format!("{name} updated to {cluster_size} nodes"))
+                })
+            }
+            .await
         }
-        .await,
         Action::Options { driver, update, output } => session.options(&driver, update, output).await,
     }
 }
@@ -180,9 +197,12 @@ fn open_store(dir: Option<PathBuf>) -> Result<FileStore, Failure> {
     if let Some(dir) = dir {
         return Ok(FileStore::new(dir, Clock::system()));
     }
-    let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+    let home = std::env::var_os("HOME")
+        .map(PathBuf::from)
+        .filter(|home| home.is_absolute());
     let home = home.ok_or_else(|| {
-        Failure::usage("HOME is not set, so there is no place to remember clusters in").hint("set it, or give --store DIR")
+        Failure::usage("HOME is not set, so there is no place to remember clusters in")
+            .hint("set it, or give --store DIR")
     })?;
     Ok(FileStore::in_home(&home, Clock::system()))
 }
@@ -202,23 +222,41 @@ impl Session {
     }
 
     async fn create(&self, words: Vec<OsString>) -> Result<(), Failure> {
-        let Some(driver) = self.driver_of(&words, "create").await? else { return typed::help_without_driver("create") };
+        let Some(driver) = self.driver_of(&words, "create").await? else {
+            return typed::help_without_driver("create");
+        };
         let follow = Follow::new("engine", &self.stop);
-        let flags = self.engine.create_flags(&driver, &follow.quiet()).await.map_err(failure)?;
-        let Some(typed) = typed::parse("create", &flags, words)? else { return Ok(()) };
-        self.finish("create", &typed.cluster, follow, async |watch, options| {
-            self.engine.create(&driver, &typed.cluster, options, watch).await
-        }, typed.options).await
+        let flags = self.engine.create_flags(&driver, &follow.quiet()).await?;
+        let Some(typed) = typed::parse("create", &flags, words)? else {
+            return Ok(());
+        };
+        self.finish(
+            "create",
+            &typed.cluster,
+            follow,
+            async |watch, options| self.engine.create(&driver, &typed.cluster, options, watch).await,
+            typed.options,
+        )
+        .await
     }
 
     async fn update(&self, words: Vec<OsString>) -> Result<(), Failure> {
-        let Some(driver) = self.driver_of(&words, "update").await? else { return typed::help_without_driver("update") };
+        let Some(driver) = self.driver_of(&words, "update").await? else {
+            return typed::help_without_driver("update");
+        };
         let follow = Follow::new("engine", &self.stop);
-        let flags = self.engine.update_flags(&driver, &follow.quiet()).await.map_err(failure)?;
-        let Some(typed) = typed::parse("update", &flags, words)? else { return Ok(()) };
-        self.finish("update", &typed.cluster, follow, async |watch, options| {
-            self.engine.update(&driver, &typed.cluster, options, watch).await
-        }, typed.options).await
+        let flags = self.engine.update_flags(&driver, &follow.quiet()).await?;
+        let Some(typed) = typed::parse("update", &flags, words)? else {
+            return Ok(());
+        };
+        self.finish(
+            "update",
+            &typed.cluster,
+            follow,
+            async |watch, options| self.engine.update(&driver, &typed.cluster, options, watch).await,
+            typed.options,
+        )
+        .await
     }
 
     /// Runs a create or an update with its progress, and tells what became of it.
@@ -244,7 +282,7 @@ impl Session {
             }
             Err(error) => {
                 follow.failed();
-                Err(failure(error))
+                Err(error.into())
             }
         }
     }
@@ -254,39 +292,49 @@ impl Session {
         if let Some(name) = typed::driver_word(words) {
             return drivers::find(&name).map(Some);
         }
-        let stored = match words.last().and_then(|word| word.to_str()).filter(|word| !word.starts_with('-')) {
+        let stored = match words
+            .last()
+            .and_then(|word| word.to_str())
+            .filter(|word| !word.starts_with('-'))
+        {
             Some(name) => self.store.get(name).await.ok().flatten(),
             None => None,
         };
         match stored {
             Some(cluster) => drivers::of(&cluster).map(Some),
             None if words.is_empty() || words.iter().any(|word| word == "--help" || word == "-h") => Ok(None),
-            None if action == "update" => Err(failure(EngineError::NotFound(
-                words.last().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default(),
-            ))),
-            None => Err(Failure::usage("a driver is needed: --driver NAME, or the path of its binary")
-                .hint(drivers::which_there_are())),
+            None if action == "update" => Err(EngineError::NotFound(
+                words
+                    .last()
+                    .map(|word| word.to_string_lossy().into_owned())
+                    .unwrap_or_default(),
+            )
+            .into()),
+            None => Err(
+                Failure::usage("a driver is needed: --driver NAME, or the path of its binary")
+                    .hint(drivers::which_there_are()),
+            ),
         }
     }
 
     async fn known(&self, name: &str) -> Result<Cluster, Failure> {
-        let stored = self.store.get(name).await.map_err(|error| failure(error.into()))?;
-        stored.ok_or_else(|| failure(EngineError::NotFound(name.to_owned())))
+        let stored = self.store.get(name).await?;
+        Ok(stored.ok_or_else(|| EngineError::NotFound(name.to_owned()))?)
     }
 
     async fn list(&self, output: Format) -> Result<(), Failure> {
-        let (clusters, damaged) = self.store.list().await.map_err(|error| failure(error.into()))?;
+        let (clusters, damaged) = self.store.list().await?;
         show::list(&clusters, output)?;
         // The others are shown all the same.
         match damaged.into_iter().next() {
-            Some(error) => Err(failure(error.into())),
+            Some(error) => Err(error.into()),
             None => Ok(()),
         }
     }
 
     async fn env(&self, name: &str) -> Result<(), Failure> {
         self.known(name).await?;
-        self.store.set_current(name).await.map_err(|error| failure(error.into()))?;
+        self.store.set_current(name).await?;
         console::line(format!("Current context is set to {name}"))?;
         console::line(format!("export KUBECONFIG={}", self.store.kubeconfig().display()))
     }
@@ -307,7 +355,7 @@ impl Session {
         } else {
             self.engine.create_flags(&driver, &watch).await
         };
-        options::print(&flags.map_err(failure)?, output)
+        options::print(&flags?, output)
     }
 
     /// Does something with each of the clusters, prints what it says, and goes on after a failure; the last one is told.
@@ -326,7 +374,7 @@ impl Session {
                     Ok(_) => follow.done(),
                     Err(_) => follow.failed(),
                 }
-                console::line(done.map_err(failure)?)
+                console::line(done?)
             };
             if let Err(failed) = one.await
                 && let Err(earlier) = std::mem::replace(&mut outcome, Err(failed))
@@ -339,16 +387,28 @@ impl Session {
 }
 
 /// What an engine's error means for whoever typed the command.
-pub(crate) fn failure(error: EngineError) -> Failure {
-    let text = kit::chain(&error);
-    match error {
-        EngineError::Cancelled => Failure { message: text, ..Failure::interrupted() },
-        EngineError::Exists => Failure::classed(text, error.class()).hint("`roadstead engine update` changes it"),
-        EngineError::NotFound(_) => Failure::classed(text, error.class()).hint("`roadstead engine ls` shows the clusters"),
-        EngineError::NotCreated(_) => {
-            Failure::classed(text, error.class()).hint("`roadstead engine create` goes on where it stopped")
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        let told = Self::classed(kit::chain(&error), error.class());
+        match error {
+            EngineError::Cancelled => Self {
+                message: told.message,
+                ..Self::interrupted()
+            },
+            EngineError::Exists => told.hint("`roadstead engine update` changes it"),
+            EngineError::NotFound(_) => told.hint("`roadstead engine ls` shows the clusters"),
+            EngineError::NotCreated(_) => told.hint("`roadstead engine create` goes on where it stopped"),
+            EngineError::Silent { .. } => Self {
+                code: kit::exit::TIMED_OUT,
+                ..told
+            },
+            _ => told,
         }
-        EngineError::Silent { .. } => Failure { code: kit::exit::TIMED_OUT, ..Failure::classed(text, error.class()) },
-        _ => Failure::classed(text, error.class()),
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        EngineError::from(error).into()
     }
 }

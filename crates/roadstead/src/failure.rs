@@ -16,17 +16,29 @@ pub struct Failure {
 impl Failure {
     /// The command line makes no sense.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, code: kit::exit::USAGE }
+        Self {
+            message: message.into(),
+            hint: None,
+            code: kit::exit::USAGE,
+        }
     }
 
     /// The thing named does not exist.
     pub fn not_found(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, code: kit::exit::NOT_FOUND }
+        Self {
+            message: message.into(),
+            hint: None,
+            code: kit::exit::NOT_FOUND,
+        }
     }
 
     /// An action that failed with this error.
     pub fn other(action: &str, error: impl std::error::Error) -> Self {
-        Self { message: format!("cannot {action}: {}", kit::chain(&error)), hint: None, code: kit::exit::FAILED }
+        Self {
+            message: format!("cannot {action}: {}", kit::chain(&error)),
+            hint: None,
+            code: kit::exit::FAILED,
+        }
     }
 
     /// A failure whose class chooses the exit code.
@@ -38,12 +50,20 @@ impl Failure {
             Class::Invalid => kit::exit::USAGE,
             Class::Throttled { .. } | Class::Transient | Class::Permanent => kit::exit::FAILED,
         };
-        Self { message: message.into(), hint: None, code }
+        Self {
+            message: message.into(),
+            hint: None,
+            code,
+        }
     }
 
     /// Ctrl-C, or a polite kill.
     pub fn interrupted() -> Self {
-        Self { message: "interrupted".to_owned(), hint: None, code: kit::exit::INTERRUPTED }
+        Self {
+            message: "interrupted".to_owned(),
+            hint: None,
+            code: kit::exit::INTERRUPTED,
+        }
     }
 
     /// Says what to do about it.

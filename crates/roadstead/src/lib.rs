@@ -39,11 +39,19 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => {
             // Help and version are not failures; clap prints each to the right stream.
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { kit::exit::USAGE } else { kit::exit::OK });
+            return ExitCode::from(if error.use_stderr() {
+                kit::exit::USAGE
+            } else {
+                kit::exit::OK
+            });
         }
     };
     logs(cli.verbose);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return failed(&Failure::other("start the runtime", error)),
     };
@@ -98,14 +106,18 @@ async fn interrupted() {
     }
 }
 
-/// `RUST_LOG` wins; otherwise `-v` shows our own information, `-vv` details, `-vvv` everything.
+/// `RUST_LOG` wins; otherwise `-v` shows our own information, `-vv` details, `-vvv` everything. Without it only errors are
+/// logged: what a driver warns of is part of the progress.
 fn logs(verbose: u8) {
     let default = match verbose {
-        0 => "warn",
+        0 => "error",
         1 => "info",
         2 => "info,kontainer_engine=debug,rackspace_spot=debug,cloud_http=debug,roadstead=debug",
         _ => "trace",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
 }

@@ -62,7 +62,10 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
             .hint("simulators have no real security: they listen on 127.0.0.1 or [::1] only"));
     }
     if !(args.speed.is_finite() && args.speed > 0.0) {
-        return Err(Failure::usage(format!("--speed {} is not a positive number", args.speed)));
+        return Err(Failure::usage(format!(
+            "--speed {} is not a positive number",
+            args.speed
+        )));
     }
     let state = args.state.as_deref().map(read_state).transpose()?;
     let clock = Clock::simulated(jiff::Timestamp::now(), args.speed);
@@ -84,7 +87,8 @@ async fn rackspace_spot(
 ) -> Result<(), Failure> {
     let sim = SpotSim::seeded(clock, Settings::default(), args.seed);
     if let Some(state) = state {
-        sim.replace(state).map_err(|error| Failure::usage(format!("the state makes no sense: {error}")))?;
+        sim.replace(state)
+            .map_err(|error| Failure::usage(format!("the state makes no sense: {error}")))?;
     }
     if args.tls {
         return Err(Failure::usage("--tls"));
@@ -108,13 +112,19 @@ fn read_state(path: &Path) -> Result<Value, Failure> {
 }
 
 fn url(listener: &TcpListener, tls: bool) -> Result<String, Failure> {
-    let address = listener.local_addr().map_err(|error| Failure::other("read the listening address", error))?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| Failure::other("read the listening address", error))?;
     Ok(format!("{}://{address}", if tls { "https" } else { "http" }))
 }
 
 /// The one line that says it is ready. Members without a value are left out.
 fn ready(line: &Value) -> Result<(), Failure> {
-    let members = line.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    let members = line
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(_, value)| !value.is_null());
     let line: serde_json::Map<String, Value> = members.map(|(key, value)| (key.clone(), value.clone())).collect();
     console::line(Value::Object(line).to_string())
 }

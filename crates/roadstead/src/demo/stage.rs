@@ -35,8 +35,12 @@ impl Stage {
             rackspace_spot_sim::Settings::default(),
             1,
         );
-        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| Failure::other("listen on loopback", error))?;
-        let address = listener.local_addr().map_err(|error| Failure::other("read the listening address", error))?;
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .map_err(|error| Failure::other("listen on loopback", error))?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| Failure::other("read the listening address", error))?;
         let serving = CancellationToken::new();
         tokio::spawn({
             let (sim, serving) = (sim.clone(), serving.clone());
@@ -48,8 +52,7 @@ impl Stage {
         });
 
         // The one thing that differs from the real provider: where it is. It is also looked at more often, as it is faster.
-        let mut settings =
-            rackspace_spot::Settings::from_env().map_err(|error| Failure::usage(kit::chain(&error)))?;
+        let mut settings = rackspace_spot::Settings::from_env().map_err(|error| Failure::usage(kit::chain(&error)))?;
         settings.api_url = format!("http://{address}");
         settings.oauth_url.clone_from(&settings.api_url);
         settings.refresh_token = None;

@@ -1,5 +1,6 @@
 //! What happens in the demo, and how it is told.
 
+use std::fmt::Write as _;
 use std::time::Instant;
 
 use k8s_openapi::api::core::v1::Node;
@@ -10,7 +11,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 
 use super::stage::Stage;
-use crate::engine::{Follow, failure};
+use crate::engine::Follow;
 use crate::failure::Failure;
 
 const CLUSTER: &str = "demo";
@@ -21,21 +22,38 @@ pub(super) async fn play(stage: &Stage, keep: bool) -> Result<String, Failure> {
     let mut looks = Vec::new();
 
     let created = act(stage, &mut acts, "create: 3 machines, bid $0.04", async |watch| {
-        stage.engine.create(&stage.driver, CLUSTER, options("1.32.9", 3, "0.04"), watch).await
+        stage
+            .engine
+            .create(&stage.driver, CLUSTER, options("1.32.9", 3, "0.04"), watch)
+            .await
     })
     .await?;
     looks.push(("After create", nodes(stage).await?));
     act(stage, &mut acts, "scale: 3 to 5 machines", async |watch| {
-        stage.engine.update(&stage.driver, CLUSTER, options("1.32.9", 5, "0.04"), watch).await
+        stage
+            .engine
+            .update(&stage.driver, CLUSTER, options("1.32.9", 5, "0.04"), watch)
+            .await
     })
     .await?;
-    act(stage, &mut acts, "upgrade: Kubernetes 1.32.9 to 1.33.0", async |watch| {
-        stage.engine.update(&stage.driver, CLUSTER, options("1.33.0", 5, "0.04"), watch).await
-    })
+    act(
+        stage,
+        &mut acts,
+        "upgrade: Kubernetes 1.32.9 to 1.33.0",
+        async |watch| {
+            stage
+                .engine
+                .update(&stage.driver, CLUSTER, options("1.33.0", 5, "0.04"), watch)
+                .await
+        },
+    )
     .await?;
     looks.push(("After scale and upgrade", nodes(stage).await?));
     act(stage, &mut acts, "update again, nothing changed", async |watch| {
-        stage.engine.update(&stage.driver, CLUSTER, options("1.33.0", 5, "0.04"), watch).await
+        stage
+            .engine
+            .update(&stage.driver, CLUSTER, options("1.33.0", 5, "0.04"), watch)
+            .await
     })
     .await?;
     refused(stage, &mut acts).await?;
@@ -47,9 +65,15 @@ pub(super) async fn play(stage: &Stage, keep: bool) -> Result<String, Failure> {
         .await?;
     }
 
-    let mut told = format!("\nA cluster at {} on a simulated Rackspace Spot:\n\n{acts}", created.server());
+    let mut told = format!(
+        "\nA cluster at {} on a simulated Rackspace Spot:\n\n{acts}",
+        created.server()
+    );
     for (when, table) in looks {
-        told.push_str(&format!("\n{when}, seen by the Kubernetes API with the token and CA that the driver returned:\n\n{table}"));
+        let _ = write!(
+            told,
+            "\n{when}, asked through the kubeconfig that the engine wrote:\n\n{table}"
+        );
     }
     told.push('\n');
     Ok(told)
@@ -77,7 +101,7 @@ async fn act(
         }
         Err(error) => {
             follow.failed();
-            Err(failure(error))
+            Err(error.into())
         }
     }
 }
@@ -87,14 +111,26 @@ async fn refused(stage: &Stage, acts: &mut Table) -> Result<(), Failure> {
     let what = "create another, bid $0.05";
     let follow = Follow::new(what, &stage.stop);
     let (begun, before) = (Instant::now(), stage.sim.front().requests().len());
-    let outcome = stage.engine.create(&stage.driver, "typo", options("1.33.0", 3, "0.05"), &follow.watch()).await;
+    let outcome = stage
+        .engine
+        .create(&stage.driver, "typo", options("1.33.0", 3, "0.05"), &follow.watch())
+        .await;
     follow.done();
     match outcome {
-        Ok(_) => Err(Failure::usage("the driver accepted a bid that the provider would refuse")),
+        Ok(_) => Err(Failure::usage(
+            "the driver accepted a bid that the provider would refuse",
+        )),
         Err(error) => {
             let reason = kit::chain(&error);
-            let reason = reason.rsplit_once("failed: ").map_or(reason.as_str(), |(_, reason)| reason);
-            acts.row([what.to_owned(), seconds(begun), traffic(stage, before), format!("refused: {reason}")]);
+            let reason = reason
+                .rsplit_once("failed: ")
+                .map_or(reason.as_str(), |(_, reason)| reason);
+            acts.row([
+                what.to_owned(),
+                seconds(begun),
+                traffic(stage, before),
+                format!("refused: {reason}"),
+            ]);
             Ok(())
         }
     }
@@ -104,22 +140,34 @@ async fn refused(stage: &Stage, acts: &mut Table) -> Result<(), Failure> {
 async fn nodes(stage: &Stage) -> Result<Table, Failure> {
     let nodes = async {
         let kubeconfig = Kubeconfig::read_from(stage.kubeconfig())?;
-        let options = KubeConfigOptions { context: Some(CLUSTER.to_owned()), ..KubeConfigOptions::default() };
+        let options = KubeConfigOptions {
+            context: Some(CLUSTER.to_owned()),
+            ..KubeConfigOptions::default()
+        };
         let config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
         let client = Client::try_from(config)?;
         Ok::<_, Box<dyn std::error::Error>>(Api::<Node>::all(client).list(&ListParams::default()).await?)
     };
-    let nodes = nodes.await.map_err(|error| Failure::usage(format!("the cluster's API does not answer: {error}")))?;
+    let nodes = nodes
+        .await
+        .map_err(|error| Failure::usage(format!("the cluster's API does not answer: {error}")))?;
     let mut table = Table::new(["NODE", "READY", "VERSION", "CLASS"]);
     for node in nodes {
         let status = node.status.unwrap_or_default();
-        let ready = status.conditions.iter().flatten().find(|condition| condition.type_ == "Ready");
+        let ready = status
+            .conditions
+            .iter()
+            .flatten()
+            .find(|condition| condition.type_ == "Ready");
         let labels = node.metadata.labels.unwrap_or_default();
         table.row([
             node.metadata.name.unwrap_or_default(),
             ready.map(|condition| condition.status.clone()).unwrap_or_default(),
             status.node_info.map(|info| info.kubelet_version).unwrap_or_default(),
-            labels.get("node.kubernetes.io/instance-type").cloned().unwrap_or_default(),
+            labels
+                .get("node.kubernetes.io/instance-type")
+                .cloned()
+                .unwrap_or_default(),
         ]);
     }
     Ok(table)
@@ -136,7 +184,10 @@ fn options(version: &str, machines: i64, bid: &str) -> DriverOptions {
         ("nodes-ready-policy", "all"),
     ];
     DriverOptions {
-        string_options: strings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        string_options: strings
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
         int_options: [("spot-node-count".to_owned(), machines)].into(),
         ..DriverOptions::default()
     }
@@ -145,14 +196,23 @@ fn options(version: &str, machines: i64, bid: &str) -> DriverOptions {
 /// `12 reads, 2 writes`: what the provider's API was asked since `before`.
 fn traffic(stage: &Stage, before: usize) -> String {
     let requests = stage.sim.front().requests();
-    let asked = requests.iter().skip(before).filter(|request| request.path.starts_with("/apis/ngpc.rxt.io/"));
+    let asked = requests
+        .iter()
+        .skip(before)
+        .filter(|request| request.path.starts_with("/apis/ngpc.rxt.io/"));
     let (reads, writes): (Vec<_>, Vec<_>) = asked.partition(|request| request.method == "GET");
-    format!("{} reads, {} writes", reads.len(), writes.len())
+    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    format!("{}, {}", count(reads.len(), "read"), count(writes.len(), "write"))
 }
 
 fn objects(stage: &Stage, kind: &str) -> usize {
     let state = stage.sim.state();
-    let count = |value: &serde_json::Value| value.as_array().map(Vec::len).or_else(|| value.as_object().map(serde_json::Map::len));
+    let count = |value: &serde_json::Value| {
+        value
+            .as_array()
+            .map(Vec::len)
+            .or_else(|| value.as_object().map(serde_json::Map::len))
+    };
     count(&state[kind]).unwrap_or_default()
 }
 

@@ -15,7 +15,14 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Looks at everything, the network last and side by side.
 pub(super) async fn all(offline: bool) -> Vec<Finding> {
-    let mut findings = vec![home(), store().await, kubeconfig(), loopback().await, kubectl(), certificates()];
+    let mut findings = vec![
+        home(),
+        store().await,
+        kubeconfig(),
+        loopback().await,
+        kubectl(),
+        certificates(),
+    ];
     findings.extend(driver_binaries());
     findings.extend(proxies());
     findings.extend(rackspace_spot(offline).await);
@@ -26,8 +33,12 @@ fn home() -> Finding {
     const CHECK: &str = "home directory";
     match env::var_os("HOME").map(PathBuf::from) {
         Some(home) if home.is_dir() => Finding::new(CHECK, Verdict::Ok, home.display().to_string()),
-        Some(home) => Finding::new(CHECK, Verdict::Problem, format!("{} is not a directory", home.display()))
-            .advice("set HOME to a directory of yours: clusters are remembered below it"),
+        Some(home) => Finding::new(
+            CHECK,
+            Verdict::Problem,
+            format!("{} is not a directory", home.display()),
+        )
+        .advice("set HOME to a directory of yours: clusters are remembered below it"),
         None => Finding::new(CHECK, Verdict::Problem, "HOME is not set")
             .advice("set HOME to a directory of yours: clusters are remembered below it"),
     }
@@ -39,19 +50,29 @@ async fn store() -> Finding {
         Ok(store) => store,
         Err(failure) => return Finding::new(CHECK, Verdict::Problem, failure.message),
     };
-    let root = store.root().to_path_buf();
+    let root = store.kubeconfig().parent().map(Path::to_path_buf).unwrap_or_default();
     if !root.exists() {
-        return Finding::new(CHECK, Verdict::Ok, format!("empty ({} comes with the first cluster)", root.display()));
+        return Finding::new(
+            CHECK,
+            Verdict::Ok,
+            format!("empty ({} comes with the first cluster)", root.display()),
+        );
     }
-    if open_to_others(&root) {
-        return Finding::new(CHECK, Verdict::Warning, format!("{} can be read by other users", root.display()))
-            .advice(format!("chmod -R go= {}", root.display()));
+    let (clusters, damaged) = match store.list().await {
+        Ok((clusters, damaged)) => (clusters, damaged.into_iter().next()),
+        Err(error) => (Vec::new(), Some(error)),
+    };
+    if let Some(error) = damaged {
+        return Finding::new(CHECK, Verdict::Problem, kit::chain(&error))
+            .advice("repair or remove the file that is named; the other clusters are not affected");
     }
-    match store.list().await.map(|(clusters, damaged)| (clusters, damaged.into_iter().next())) {
-        Ok((clusters, None)) => Finding::new(CHECK, Verdict::Ok, format!("{} clusters in {}", clusters.len(), root.display())),
-        Ok((_, Some(error))) | Err(error) => Finding::new(CHECK, Verdict::Problem, kit::chain(&error))
-            .advice("repair or remove the file that is named; the other clusters are not affected"),
+    let open = open_to_others(&root);
+    let root = root.display();
+    if open {
+        return Finding::new(CHECK, Verdict::Warning, format!("{root} can be read by other users"))
+            .advice(format!("chmod -R go= {root}"));
     }
+    Finding::new(CHECK, Verdict::Ok, format!("{} clusters in {root}", clusters.len()))
 }
 
 fn kubeconfig() -> Finding {
@@ -104,8 +125,12 @@ fn certificates() -> Finding {
     if let Some(path) = &chosen
         && !path.is_file()
     {
-        return Finding::new(CHECK, Verdict::Problem, format!("SSL_CERT_FILE names {}, which is no file", path.display()))
-            .advice("correct it or unset it");
+        return Finding::new(
+            CHECK,
+            Verdict::Problem,
+            format!("SSL_CERT_FILE names {}, which is no file", path.display()),
+        )
+        .advice("correct it or unset it");
     }
     let found = chosen.or_else(|| CA_FILES.iter().map(PathBuf::from).find(|path| path.is_file()));
     match found {
@@ -117,20 +142,33 @@ fn certificates() -> Finding {
 
 fn driver_binaries() -> Vec<Finding> {
     let built_in = match drivers::builtin() {
-        Ok(registry) => Finding::new("drivers", Verdict::Ok, format!("built in: {}", registry.names().collect::<Vec<_>>().join(", "))),
-        Err(failure) => Finding::new("drivers", Verdict::Problem, failure.message).advice("correct the variable it names"),
+        Ok(registry) => Finding::new(
+            "drivers",
+            Verdict::Ok,
+            format!("built in: {}", registry.names().collect::<Vec<_>>().join(", ")),
+        ),
+        Err(failure) => {
+            Finding::new("drivers", Verdict::Problem, failure.message).advice("correct the variable it names")
+        }
     };
-    let found = drivers::on_path().into_iter().map(|(name, path)| {
-        Finding::new("drivers", Verdict::Ok, format!("{name}: {}", path.display()))
-    });
+    let found = drivers::on_path()
+        .into_iter()
+        .map(|(name, path)| Finding::new("drivers", Verdict::Ok, format!("{name}: {}", path.display())));
     std::iter::once(built_in).chain(found).collect()
 }
 
 fn proxies() -> Vec<Finding> {
     let variables = ["HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"];
-    let set: Vec<&str> = variables.into_iter().filter(|name| env::var_os(name).is_some()).collect();
-    let lower = ["https_proxy", "http_proxy", "no_proxy"].into_iter().filter(|name| env::var_os(name).is_some());
-    let lower: Vec<&str> = lower.filter(|name| !set.contains(&name.to_uppercase().as_str())).collect();
+    let set: Vec<&str> = variables
+        .into_iter()
+        .filter(|name| env::var_os(name).is_some())
+        .collect();
+    let lower = ["https_proxy", "http_proxy", "no_proxy"]
+        .into_iter()
+        .filter(|name| env::var_os(name).is_some());
+    let lower: Vec<&str> = lower
+        .filter(|name| !set.contains(&name.to_uppercase().as_str()))
+        .collect();
     let mut findings = Vec::new();
     if !set.is_empty() {
         findings.push(Finding::new("proxy", Verdict::Ok, format!("{} set", set.join(", "))));
@@ -149,7 +187,9 @@ async fn rackspace_spot(offline: bool) -> Vec<Finding> {
     let settings = match rackspace_spot::Settings::from_env() {
         Ok(settings) => settings,
         Err(error) => {
-            return vec![Finding::new(CHECK, Verdict::Problem, kit::chain(&error)).advice("correct the variable it names")];
+            return vec![
+                Finding::new(CHECK, Verdict::Problem, kit::chain(&error)).advice("correct the variable it names"),
+            ];
         }
     };
     let credential = match env::var("RXTSPOT_REFRESH_TOKEN") {
@@ -182,26 +222,40 @@ async fn reachable(what: &'static str, url: String) -> Finding {
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("no answer within {}", kit::go_duration::format(CONNECT_TIMEOUT)),
     };
-    Finding::new(check, Verdict::Warning, format!("{what} is not reachable at {url}: {why}")).advice(
-        "check network, proxy and firewall; to try without the provider: roadstead sim rackspace-spot",
+    Finding::new(
+        check,
+        Verdict::Warning,
+        format!("{what} is not reachable at {url}: {why}"),
     )
+    .advice("check network, proxy and firewall; to try without the provider: roadstead sim rackspace-spot")
 }
 
 /// `host:port` of an http or https URL.
 fn host_and_port(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next().filter(|authority| !authority.is_empty())?;
+    let authority = rest
+        .split(['/', '?', '#'])
+        .next()
+        .filter(|authority| !authority.is_empty())?;
     let port = match scheme {
         "https" => 443,
         "http" => 80,
         _ => return None,
     };
-    let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    Some(if has_port { authority.to_owned() } else { format!("{authority}:{port}") })
+    let has_port = authority
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    Some(if has_port {
+        authority.to_owned()
+    } else {
+        format!("{authority}:{port}")
+    })
 }
 
 fn find_on_path(name: &str) -> Option<PathBuf> {
-    env::split_paths(&env::var_os("PATH")?).map(|dir| dir.join(name)).find(|path| path.is_file())
+    env::split_paths(&env::var_os("PATH")?)
+        .map(|dir| dir.join(name))
+        .find(|path| path.is_file())
 }
 
 fn open_to_others(path: &Path) -> bool {

@@ -4,6 +4,7 @@
 //! help and applied by the driver. Differs from upstream's command, which sends a zero value for every flag.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 
 use clap::builder::ValueParser;
@@ -25,7 +26,10 @@ pub(super) fn arguments(flags: &DriverFlags, reserved: &[&str]) -> Vec<Arg> {
 
 fn argument(name: &str, flag: &Flag) -> Option<Arg> {
     let kind = OptionKind::of(flag)?;
-    let mut argument = Arg::new(name.to_owned()).long(name.to_owned()).help(help(flag, kind)).help_heading("Driver options");
+    let mut argument = Arg::new(name.to_owned())
+        .long(name.to_owned())
+        .help(help(flag, kind))
+        .help_heading("Driver options");
     let camel = camel_case(name);
     if camel != name {
         argument = argument.alias(camel);
@@ -60,7 +64,7 @@ fn help(flag: &Flag, kind: OptionKind) -> String {
     if flag.password {
         help.push_str(" (secret; @FILE reads it from a file)");
     } else if let Some(default) = default(flag, kind) {
-        help.push_str(&format!(" [default: {default}]"));
+        let _ = write!(help, " [default: {default}]");
     }
     if kind == OptionKind::StringSlice {
         help.push_str(" (may be repeated)");
@@ -86,7 +90,9 @@ pub(super) fn given(flags: &DriverFlags, matches: &ArgMatches) -> Result<DriverO
     for (name, flag) in &flags.options {
         let Some(kind) = OptionKind::of(flag) else { continue };
         // A flag that was left out because its name is one of ours has no argument.
-        let Ok(source) = matches.try_contains_id(name).map(|_| matches.value_source(name)) else { continue };
+        let Ok(source) = matches.try_contains_id(name).map(|_| matches.value_source(name)) else {
+            continue;
+        };
         if !matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable)) {
             continue;
         }
@@ -97,13 +103,22 @@ pub(super) fn given(flags: &DriverFlags, matches: &ArgMatches) -> Result<DriverO
                 options.string_options.insert(name.clone(), text);
             }
             OptionKind::Bool | OptionKind::BoolPtr => {
-                options.bool_options.insert(name.clone(), matches.get_one::<bool>(name).copied().unwrap_or_default());
+                options
+                    .bool_options
+                    .insert(name.clone(), matches.get_one::<bool>(name).copied().unwrap_or_default());
             }
             OptionKind::Int | OptionKind::IntPtr => {
-                options.int_options.insert(name.clone(), matches.get_one::<i64>(name).copied().unwrap_or_default());
+                options
+                    .int_options
+                    .insert(name.clone(), matches.get_one::<i64>(name).copied().unwrap_or_default());
             }
             OptionKind::StringSlice => {
-                let value = matches.get_many::<String>(name).into_iter().flatten().cloned().collect();
+                let value = matches
+                    .get_many::<String>(name)
+                    .into_iter()
+                    .flatten()
+                    .cloned()
+                    .collect();
                 options.string_slice_options.insert(name.clone(), StringSlice { value });
             }
         }
@@ -113,7 +128,9 @@ pub(super) fn given(flags: &DriverFlags, matches: &ArgMatches) -> Result<DriverO
 
 /// `@FILE` stands for the content of the file, without the line break at its end.
 fn secret(name: &str, text: String) -> Result<String, Failure> {
-    let Some(path) = text.strip_prefix('@') else { return Ok(text) };
+    let Some(path) = text.strip_prefix('@') else {
+        return Ok(text);
+    };
     std::fs::read_to_string(Path::new(path))
         .map(|content| content.trim_end_matches(['\r', '\n']).to_owned())
         .map_err(|error| Failure::usage(format!("cannot read --{name} from {path}: {error}")))
@@ -153,7 +170,10 @@ mod tests {
 
     #[test]
     fn both_spellings_mean_the_same() {
-        assert_eq!(parse(&["--nodeCount", "4"]).unwrap(), parse(&["--node-count=4"]).unwrap());
+        assert_eq!(
+            parse(&["--nodeCount", "4"]).unwrap(),
+            parse(&["--node-count=4"]).unwrap()
+        );
     }
 
     #[test]
@@ -170,12 +190,20 @@ mod tests {
         let options = parse(&["--api-token", &format!("@{}", path.display())]).unwrap();
         assert_eq!(options.string_options["api-token"], "s3cr3t");
         let missing = parse(&["--api-token", "@/does/not/exist"]).unwrap_err();
-        assert!(missing.contains("cannot read --api-token from /does/not/exist"), "{missing}");
+        assert!(
+            missing.contains("cannot read --api-token from /does/not/exist"),
+            "{missing}"
+        );
     }
 
     #[test]
     fn garbage_is_refused_before_anything_is_sent() {
-        for args in [&["--node-count", "many"][..], &["--spot=perhaps"], &["--output", "x"], &["--unknown"]] {
+        for args in [
+            &["--node-count", "many"][..],
+            &["--spot=perhaps"],
+            &["--output", "x"],
+            &["--unknown"],
+        ] {
             assert!(parse(args).is_err(), "{args:?}");
         }
     }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kit::Progress;
+use kontainer_engine::Watch;
 use kontainer_engine::logstream::Level;
-use kontainer_engine::{Event, Observer, Watch};
+use kontainer_engine::observe::{Event, Observer};
 use tokio_util::sync::CancellationToken;
 
 /// Follows one operation. Statuses of the cluster and steps of the driver are steps, all else is detail.
@@ -32,7 +33,10 @@ impl Observer for Shown {
 
 impl Follow {
     pub(crate) fn new(title: &str, stop: &CancellationToken) -> Self {
-        Self { progress: Arc::new(Progress::new(title)), stop: stop.clone() }
+        Self {
+            progress: Arc::new(Progress::new(title)),
+            stop: stop.clone(),
+        }
     }
 
     /// The same under another title.

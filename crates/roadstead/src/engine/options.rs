@@ -29,7 +29,9 @@ pub(super) fn print(flags: &DriverFlags, output: Format) -> Result<(), Failure> 
         .map(|(name, flag)| Shown {
             name,
             r#type: &flag.r#type,
-            default: OptionKind::of(flag).filter(|_| !flag.password).and_then(|kind| flags::default(flag, kind)),
+            default: OptionKind::of(flag)
+                .filter(|_| !flag.password)
+                .and_then(|kind| flags::default(flag, kind)),
             secret: flag.password,
             usage: &flag.usage,
         })
@@ -38,7 +40,12 @@ pub(super) fn print(flags: &DriverFlags, output: Format) -> Result<(), Failure> 
         let mut table = Table::new(["OPTION", "TYPE", "DEFAULT", "USAGE"]);
         for option in &shown {
             let kind = if option.secret { "secret" } else { option.r#type };
-            table.row([option.name, kind, option.default.as_deref().unwrap_or_default(), option.usage]);
+            table.row([
+                option.name,
+                kind,
+                option.default.as_deref().unwrap_or_default(),
+                option.usage,
+            ]);
         }
         table.to_string()
     })

@@ -13,7 +13,14 @@ pub(super) fn list(clusters: &[Cluster], output: Format) -> Result<(), Failure> 
         let mut table = Table::new(["NAME", "DRIVER", "VERSION", "ENDPOINT", "NODE_COUNT", "STATUS"]);
         for cluster in clusters {
             let count = cluster.node_count.to_string();
-            table.row([&cluster.name, &cluster.driver_name, &cluster.version, &cluster.endpoint, &count, &cluster.status]);
+            table.row([
+                &cluster.name,
+                &cluster.driver_name,
+                &cluster.version,
+                &cluster.endpoint,
+                &count,
+                &cluster.status,
+            ]);
         }
         table.to_string()
     })

@@ -23,12 +23,19 @@ pub(super) fn driver_word(words: &[OsString]) -> Option<String> {
     let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
     words.iter().enumerate().find_map(|(at, word)| match word.as_ref() {
         "--driver" | "-d" => words.get(at + 1).map(ToString::to_string),
-        word => word.strip_prefix("--driver=").or_else(|| word.strip_prefix("-d=")).map(str::to_owned),
+        word => word
+            .strip_prefix("--driver=")
+            .or_else(|| word.strip_prefix("-d="))
+            .map(str::to_owned),
     })
 }
 
 /// Reads the words with the driver's flags. Help, when it was asked for, is printed, and nothing is left to do.
-pub(super) fn parse(action: &'static str, flags: &DriverFlags, words: Vec<OsString>) -> Result<Option<Parsed>, Failure> {
+pub(super) fn parse(
+    action: &'static str,
+    flags: &DriverFlags,
+    words: Vec<OsString>,
+) -> Result<Option<Parsed>, Failure> {
     let mut words = words;
     words.insert(0, OsString::from(action));
     let matches = match command(action, flags).try_get_matches_from(words) {
@@ -43,7 +50,10 @@ pub(super) fn parse(action: &'static str, flags: &DriverFlags, words: Vec<OsStri
         }
     };
     let cluster = matches.get_one::<String>("cluster").cloned().unwrap_or_default();
-    Ok(Some(Parsed { cluster, options: flags::given(flags, &matches)? }))
+    Ok(Some(Parsed {
+        cluster,
+        options: flags::given(flags, &matches)?,
+    }))
 }
 
 fn command(action: &'static str, flags: &DriverFlags) -> Command {
@@ -56,7 +66,12 @@ fn command(action: &'static str, flags: &DriverFlags) -> Command {
         .about(about)
         .arg(driver_argument())
         .args(flags::arguments(flags, &RESERVED))
-        .arg(Arg::new("cluster").value_name("CLUSTER").required(true).help("The name of the cluster"))
+        .arg(
+            Arg::new("cluster")
+                .value_name("CLUSTER")
+                .required(true)
+                .help("The name of the cluster"),
+        )
 }
 
 fn driver_argument() -> Arg {
@@ -69,8 +84,10 @@ fn driver_argument() -> Arg {
 
 /// What can be said without a driver.
 pub(super) fn help_without_driver(action: &'static str) -> Result<(), Failure> {
-    let mut command = command(action, &DriverFlags::default())
-        .after_help(format!("A driver's own options are shown with --driver NAME --help.\n{}", drivers::which_there_are()));
+    let mut command = command(action, &DriverFlags::default()).after_help(format!(
+        "A driver's own options are shown with --driver NAME --help.\n{}",
+        drivers::which_there_are()
+    ));
     console::text(command.render_long_help().ansi().to_string())
 }
 
@@ -85,12 +102,12 @@ pub fn with_builtin_flags(command: Command) -> Command {
     }
     command.mut_subcommand("engine", |engine| {
         engine
-            .mut_subcommand("create", |command| refined(command, &create))
-            .mut_subcommand("update", |command| refined(command, &update))
+            .mut_subcommand("create", |command| refined(&command, &create))
+            .mut_subcommand("update", |command| refined(&command, &update))
     })
 }
 
-fn refined(command: Command, flags: &DriverFlags) -> Command {
+fn refined(command: &Command, flags: &DriverFlags) -> Command {
     Command::new(command.get_name().to_owned())
         .about(command.get_about().cloned().unwrap_or_default())
         .arg(driver_argument())

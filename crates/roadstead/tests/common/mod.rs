@@ -1,0 +1,107 @@
+//! The command as a process, and a simulated provider beside it.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The simulated provider's credential: it must appear nowhere.
+pub const SECRET: &str = "spot-sim-refresh-token-acme";
+
+/// A running `roadstead sim`, stopped when it is dropped.
+pub struct Sim {
+    child: Child,
+    pub ready: Value,
+}
+
+impl Sim {
+    pub fn start(args: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_roadstead"))
+            .arg("sim")
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let ready = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
+        Self { child, ready }
+    }
+
+    pub fn text(&self, member: &str) -> &str {
+        self.ready[member]
+            .as_str()
+            .unwrap_or_else(|| panic!("the ready line has no {member}: {}", self.ready))
+    }
+}
+
+impl Drop for Sim {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A home directory of its own, and the command in it.
+pub struct Home {
+    pub dir: TempDir,
+    provider: String,
+}
+
+/// What a command did.
+pub struct Done {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Home {
+    /// A home whose driver finds the provider at `url`.
+    pub fn new(url: &str) -> Self {
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            provider: url.to_owned(),
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Runs `roadstead` with these words.
+    pub fn run(&self, args: &[&str]) -> Done {
+        let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_roadstead"))
+            .args(args)
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("HOME", self.path())
+            .env("RXTSPOT_BASE_URL", &self.provider)
+            .env("RXTSPOT_OAUTH_URL", &self.provider)
+            .env("ROADSTEAD_RACKSPACE_SPOT_REFRESH_TOKEN", SECRET)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let done = Done {
+            code: status.code().unwrap_or(-1),
+            out: String::from_utf8(stdout).unwrap(),
+            err: String::from_utf8(stderr).unwrap(),
+        };
+        assert!(
+            !done.out.contains(SECRET) && !done.err.contains(SECRET),
+            "{args:?} prints the credential"
+        );
+        done
+    }
+
+    /// Runs it and expects success.
+    pub fn ok(&self, args: &[&str]) -> String {
+        let done = self.run(args);
+        assert_eq!(done.code, 0, "{args:?}: {}{}", done.out, done.err);
+        done.out
+    }
+}

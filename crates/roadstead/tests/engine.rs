@@ -1,0 +1,207 @@
+//! The life of a cluster, through the command as people type it.
+
+mod common;
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use common::{Home, SECRET, Sim};
+use serde_json::Value;
+
+const CREATE: [&str; 10] = [
+    "engine",
+    "create",
+    "--driver",
+    "rackspacespot",
+    "--rackspace-spot-organization=acme",
+    "--rackspaceSpotRegion=us-east-iad-1",
+    "--spot-bid-price=0.02",
+    "--nodes-ready-policy=all",
+    "--kubernetes-version=1.32.9",
+    "demo",
+];
+
+#[test]
+fn a_cluster_is_created_changed_and_removed() {
+    let sim = Sim::start(&["rackspace-spot", "--speed", "120"]);
+    let home = Home::new(sim.text("url"));
+
+    let created = home.ok(&CREATE);
+    assert!(
+        created.starts_with("demo is running: 3 nodes, 1.32.9, https://127.0.0.1:"),
+        "{created}"
+    );
+    let again = home.run(&CREATE);
+    assert_eq!(
+        (again.code, again.err.contains("cluster already exists")),
+        (4, true),
+        "{}",
+        again.err
+    );
+
+    let table = home.ok(&["engine", "ls"]);
+    let (header, row) = table.split_once('\n').unwrap();
+    assert!(header.starts_with("NAME   DRIVER          VERSION"), "{table}");
+    assert!(
+        row.contains("demo   rackspacespot   1.32.9") && row.contains("Running"),
+        "{table}"
+    );
+    let list: Value = serde_json::from_str(&home.ok(&["engine", "list", "-o", "json"])).unwrap();
+    assert_eq!(
+        (&list[0]["name"], &list[0]["nodeCount"]),
+        (&Value::from("demo"), &Value::from(3))
+    );
+    assert!(
+        home.ok(&["engine", "ls", "--output=yaml"])
+            .contains("driverName: rackspacespot")
+    );
+
+    let shown: Value = serde_json::from_str(&home.ok(&["engine", "inspect", "demo"])).unwrap();
+    for secret in ["serviceAccountToken", "password", "rootCACert"] {
+        assert_eq!(shown[secret], "Redacted", "{secret}");
+    }
+    assert_eq!(shown["metadata"]["state"], "Redacted");
+
+    assert_eq!(
+        home.ok(&["engine", "set-cluster-size", "--cluster-size", "4", "demo"]),
+        "demo updated to 4 nodes\n"
+    );
+    assert_eq!(home.ok(&["engine", "gcs", "demo"]), "demo: 4\n");
+    home.ok(&["engine", "update", "--spot-node-count=5", "demo"]);
+    assert_eq!(home.ok(&["engine", "get-cluster-size", "demo"]), "demo: 5\n");
+    assert_eq!(
+        home.ok(&["engine", "sv", "--version", "1.33.0", "demo"]),
+        "demo updated to 1.33.0\n"
+    );
+    assert_eq!(home.ok(&["engine", "get-version", "demo"]), "demo: 1.33.0\n");
+    let down = home.run(&["engine", "set-version", "--version=1.31.1", "demo"]);
+    assert_ne!(down.code, 0, "a downgrade must be refused");
+
+    let kubeconfig = home.path().join(".kontainer/kubeconfig");
+    let told = home.ok(&["engine", "env", "demo"]);
+    assert_eq!(
+        told,
+        format!(
+            "Current context is set to demo\nexport KUBECONFIG={}\n",
+            kubeconfig.display()
+        )
+    );
+    let written = std::fs::read_to_string(&kubeconfig).unwrap();
+    assert!(
+        written.contains("current-context: demo") && written.contains("token: "),
+        "{written}"
+    );
+    everything_is_private(&home.path().join(".kontainer"));
+
+    assert_eq!(home.ok(&["engine", "rm", "demo"]), "demo\n");
+    let list: Value = serde_json::from_str(&home.ok(&["engine", "ls", "-o=json"])).unwrap();
+    assert_eq!(list, Value::Array(Vec::new()));
+    let gone = home.run(&["engine", "rm", "demo"]);
+    assert_eq!(gone.code, 3, "{}", gone.err);
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_with_a_reason_and_an_exit_code() {
+    let sim = Sim::start(&["rackspace-spot", "--speed", "120"]);
+    let home = Home::new(sim.text("url"));
+    let spot = ["engine", "create", "--driver=rackspacespot"];
+    let with = |more: &[&'static str]| [&spot[..], more].concat();
+    let basics = [
+        "--rackspace-spot-organization=acme",
+        "--rackspace-spot-region=us-east-iad-1",
+    ];
+    let on_top = |more: &[&'static str]| [&spot[..], &basics, more].concat();
+    for (args, code, reason) in [
+        (vec!["engine", "create", "demo"], 2, "a driver is needed"),
+        (
+            vec!["engine", "create", "--driver=nosuch", "demo"],
+            3,
+            "no driver is called \"nosuch\"",
+        ),
+        (
+            vec!["engine", "create", "--driver=./nosuch", "demo"],
+            3,
+            "no driver binary at ./nosuch",
+        ),
+        (with(&["demo", "--no-such-option"]), 2, "--no-such-option"),
+        (with(&["--spot-node-count=many", "demo"]), 2, "many"),
+        (with(&[]), 2, "CLUSTER"),
+        (vec!["engine", "update", "nosuch"], 3, "nosuch not found"),
+        (vec!["engine", "inspect", "nosuch"], 3, "nosuch not found"),
+        (vec!["engine", "env", "../../etc"], 2, "can not be a cluster's name"),
+        (vec!["engine", "set-cluster-size", "--cluster-size=-1", "demo"], 2, "-1"),
+        (
+            with(&["--rackspace-spot-region=us-east-iad-1", "demo"]),
+            1,
+            "rackspace-spot-organization is required",
+        ),
+        (on_top(&["--spot-bid-price=0.05", "demo"]), 1, "0.06"),
+        (
+            on_top(&["--spot-server-class=gp.vs1.medium-lon", "demo"]),
+            1,
+            "gp.vs1.medium-lon",
+        ),
+        (on_top(&["--kubernetes-version=9.9.9", "demo"]), 1, "9.9.9"),
+        (vec!["sim", "nosuch"], 2, "nosuch"),
+        (
+            vec!["sim", "rackspace-spot", "--listen=0.0.0.0:0"],
+            2,
+            "not a loopback address",
+        ),
+        (vec!["sim", "rackspace-spot", "--speed=-1"], 2, "speed"),
+        (
+            vec!["sim", "rackspace-spot", "--state=/does/not/exist"],
+            2,
+            "/does/not/exist",
+        ),
+        (vec![], 2, "Usage"),
+    ] {
+        let done = home.run(&args);
+        assert!(
+            done.err.contains(reason),
+            "{args:?} should say {reason:?}: {}",
+            done.err
+        );
+        assert_eq!(done.code, code, "{args:?}: {}", done.err);
+        assert!(done.out.is_empty(), "{args:?} writes to standard output: {}", done.out);
+    }
+    let state: Value = serde_json::from_str(&get(sim.text("control"), "state")).unwrap();
+    assert_eq!(
+        state["cloudspaces"].as_array().map(Vec::len),
+        Some(0),
+        "something was bought: {state}"
+    );
+}
+
+/// A GET over a plain socket, so that the test needs no HTTP client.
+fn get(base: &str, what: &str) -> String {
+    use std::io::{Read as _, Write as _};
+    let (authority, path) = base.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut stream = std::net::TcpStream::connect(authority).unwrap();
+    write!(stream, "GET /{path}/{what} HTTP/1.0\r\nHost: {authority}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
+
+/// Files 0600, directories 0700, and the provider's credential in the one place where the protocol puts it.
+fn everything_is_private(dir: &Path) {
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(dir), 0o700, "{}", dir.display());
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            everything_is_private(&path);
+            continue;
+        }
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+        let content = std::fs::read_to_string(&path).unwrap();
+        if path.file_name().unwrap() != "config.json" {
+            assert!(
+                !content.contains(SECRET),
+                "{} has the provider's credential",
+                path.display()
+            );
+        }
+    }
+}
