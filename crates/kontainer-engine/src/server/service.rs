@@ -66,7 +66,12 @@ impl driver_server::Driver for Service {
         run!(self, request, "Create", |driver, call, message| {
             let given = message.driver_options.unwrap_or_default();
             let options = driver.options().parse(&given, Phase::Create)?;
-            match driver.create(&call, &options, message.cluster_info).await {
+            // Engines do not send the error of the last attempt; one that does must not get it back as the new one's.
+            let previous = message.cluster_info.map(|info| ClusterInfo {
+                create_error: String::new(),
+                ..info
+            });
+            match driver.create(&call, &options, previous).await {
                 Ok(info) => Ok(info),
                 Err(failed) => match failed.info {
                     None => Err(failed.error),
