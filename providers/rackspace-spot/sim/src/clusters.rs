@@ -73,8 +73,9 @@ impl Clusters {
         }
     }
 
-    /// From now on API servers get ports of their own on 127.0.0.1, until `cancel`.
+    /// From now on API servers get ports of their own on 127.0.0.1, until `cancel`. Those that run start anew there.
     pub(crate) fn host_on_loopback(&self, cancel: CancellationToken) {
+        self.restart();
         self.lock().loopback = Some(cancel);
     }
 

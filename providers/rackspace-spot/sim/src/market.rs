@@ -46,6 +46,18 @@ pub(crate) fn price(settings: &Settings, seed: u64, class: &str, age: Duration) 
     told.unwrap_or_else(|| by_chance(seed, class, age.as_secs() / PRICE_HOLDS))
 }
 
+/// The last moment, counted from the start of the simulation, up to which all prices stay what they are at `age`.
+pub(crate) fn next_move(settings: &Settings, age: Duration) -> Duration {
+    let hour = Duration::from_secs((age.as_secs() / PRICE_HOLDS + 1) * PRICE_HOLDS);
+    let told = settings.market.values().flat_map(|market| match market {
+        Market::Fixed(_) => &[][..],
+        Market::Schedule(points) => points,
+    });
+    let next = told.map(|point| point.after).filter(|after| *after > age).min();
+    next.map_or(hour, |next| next.min(hour))
+        .saturating_sub(Duration::from_nanos(1))
+}
+
 /// Around a base that follows the size, up to a fifth more or less, another one every hour.
 fn by_chance(seed: u64, class: &str, hour: u64) -> u64 {
     let base = base(class);

@@ -46,7 +46,8 @@ pub struct Settings {
     /// From a server being won to its node being ready: 30 s.
     #[serde(with = "seconds")]
     pub node_boot_delay: Duration,
-    /// From the creation of a service account's token Secret to its token; `null` is never. 1 s.
+    /// From the creation of a service account's token Secret to its token; `null` is never. Holds for clusters that start
+    /// later. 1 s.
     #[serde(with = "seconds::optional")]
     pub sa_token_delay: Option<Duration>,
     /// For how long a new object cannot be read yet: none.

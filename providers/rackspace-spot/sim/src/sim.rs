@@ -12,8 +12,11 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::failure::Failure;
+use crate::resource::Resource;
 use crate::service::Service;
 use crate::settings::{Market, Settings};
+use crate::world::text;
 use crate::{api, clusters};
 
 /// Where the API is on [`SpotSim::network`].
@@ -109,6 +112,41 @@ impl SpotSim {
         self.front.replace(state)
     }
 
+    /// All objects of a kind (`cloudspaces`, `spotnodepools`, …) as stored, by namespace and name. Nothing for a kind there
+    /// is not.
+    pub fn objects(&self, plural: &str) -> Vec<Value> {
+        let resource = Resource::from_plural(plural);
+        self.service.with(|world| {
+            resource
+                .map(|resource| world.objects(resource).values().cloned().collect())
+                .unwrap_or_default()
+        })
+    }
+
+    /// One object as stored.
+    pub fn object(&self, plural: &str, namespace: &str, name: &str) -> Option<Value> {
+        let resource = Resource::from_plural(plural)?;
+        let key = if resource.namespaced() {
+            format!("{namespace}/{name}")
+        } else {
+            name.to_owned()
+        };
+        self.service.with(|world| world.objects(resource).get(&key).cloned())
+    }
+
+    /// Creates an object in the namespace its metadata names, as somebody else would: without a request, with all checks.
+    /// The error is the `Status` a client would be given.
+    pub fn create(&self, object: &Value) -> Result<Value, Value> {
+        let resource = [Resource::CloudSpace, Resource::SpotNodePool, Resource::OnDemandNodePool]
+            .into_iter()
+            .find(|resource| resource.kind() == text(object, "/kind"))
+            .ok_or_else(|| Failure::no_resource().body)?;
+        let namespace = text(object, "/metadata/namespace").to_owned();
+        self.service
+            .with(|world| world.create(resource, &namespace, object.clone()))
+            .map_err(|failure| failure.body)
+    }
+
     /// Changes settings while it runs.
     pub fn set(&self, change: impl FnOnce(&mut Settings)) {
         self.service.with(|world| change(&mut world.settings));
@@ -143,14 +181,39 @@ impl SpotSim {
         }
     }
 
-    /// Serves it over plain HTTP until `cancel`. From now on each cloudspace's API server gets a TLS port of its own on
-    /// 127.0.0.1, and runs as long.
+    /// From now on each cloudspace's API server gets a TLS port of its own on 127.0.0.1, and runs until `cancel`.
+    pub fn host_clusters_on_loopback(&self, cancel: CancellationToken) {
+        self.service.clusters.host_on_loopback(cancel);
+    }
+
+    /// Serves it over plain HTTP, with its clusters on loopback, until `cancel`.
     pub async fn serve(&self, listener: TcpListener, cancel: CancellationToken) -> io::Result<()> {
-        self.service.clusters.host_on_loopback(cancel.clone());
+        self.host_clusters_on_loopback(cancel.clone());
+        let served = cloud_sim::serve(self.router(), listener, cancel.clone());
+        self.moving(served, cancel).await
+    }
+
+    /// As [`SpotSim::serve`], with TLS.
+    pub async fn serve_tls(
+        &self,
+        listener: TcpListener,
+        tls: Arc<rustls::ServerConfig>,
+        cancel: CancellationToken,
+    ) -> io::Result<()> {
+        self.host_clusters_on_loopback(cancel.clone());
+        let served = cloud_sim::serve_tls(self.router(), listener, tls, cancel.clone());
+        self.moving(served, cancel).await
+    }
+
+    /// Moves along by itself as long as it is served, which ends a little after `cancel`.
+    async fn moving(&self, served: impl Future<Output = io::Result<()>>, cancel: CancellationToken) -> io::Result<()> {
+        let moves = async {
+            self.run(cancel).await;
+            std::future::pending::<()>().await;
+        };
         tokio::select! {
-            result = cloud_sim::serve(self.router(), listener, cancel.clone()) => result,
-            // Ends only with `cancel`, which the server takes its time for.
-            () = async { self.run(cancel).await; std::future::pending().await } => Ok(()),
+            result = served => result,
+            () = moves => Ok(()),
         }
     }
 }

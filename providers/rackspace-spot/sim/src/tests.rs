@@ -2,6 +2,7 @@
 
 mod api;
 mod clusters;
+mod crash;
 mod hosted;
 
 use axum::body::Body;

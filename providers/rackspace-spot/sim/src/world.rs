@@ -308,3 +308,6 @@ pub(crate) fn named_uuid(text: &str) -> String {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod laws;

@@ -76,7 +76,7 @@ async fn a_rotated_refresh_token_replaces_the_old_one() {
 #[tokio::test(start_paused = true)]
 async fn only_a_valid_id_token_of_the_organization_gets_in() {
     let mut client = Client::new(Settings {
-        id_token_ttl: Duration::from_secs(60),
+        id_token_ttl: Duration::from_mins(1),
         ..Settings::default()
     })
     .await;

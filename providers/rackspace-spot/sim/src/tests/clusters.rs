@@ -59,7 +59,7 @@ impl Client {
 #[tokio::test(start_paused = true)]
 async fn the_kubeconfig_leads_into_the_cluster_until_its_token_is_over() {
     let settings = Settings {
-        id_token_ttl: Duration::from_secs(600),
+        id_token_ttl: Duration::from_mins(10),
         ..Settings::default()
     };
     let mut client = Client::with_cluster(settings).await;

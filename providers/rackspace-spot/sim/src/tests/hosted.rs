@@ -1,11 +1,15 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::post;
 use hyper_util::client::legacy::Client as HttpClient;
-use hyper_util::rt::TokioExecutor;
-use tokio::net::TcpListener;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -53,6 +57,39 @@ impl Hosted {
     }
 }
 
+/// Asks an API server whose certificate must be signed by `ca`.
+async fn by_tls(address: &str, ca: &str, path: &str, auth: &str) -> Answer {
+    let mut roots = rustls::RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap())
+        .unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let socket = TcpStream::connect(address).await.unwrap();
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    let stream = TlsConnector::from(Arc::new(config))
+        .connect(name, socket)
+        .await
+        .unwrap();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .unwrap();
+    let connection = tokio::spawn(connection);
+    let request = Request::get(path)
+        .header("host", address)
+        .header("authorization", auth)
+        .body(Body::empty());
+    let response = sender.send_request(request.unwrap()).await.unwrap();
+    let answer = answer(response.map(Body::new)).await;
+    drop(sender);
+    let _ = connection.await;
+    answer
+}
+
 /// Waits for something that other tasks do.
 async fn eventually<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let found = async {
@@ -93,8 +130,14 @@ async fn people_steer_it_over_a_socket_and_reach_its_clusters_by_tls() {
     assert_eq!(object["status"]["phase"], "Ready");
     let endpoint = object["status"]["APIServerEndpoint"].as_str().unwrap();
     assert!(endpoint.starts_with("127.0.0.1:"), "{endpoint}");
-    // It speaks TLS there: a client that does not is told so or cut off, one that connects is let in.
-    tokio::net::TcpStream::connect(endpoint).await.unwrap();
+    let ca = sim.kube("c").unwrap().ca_pem().to_owned();
+    let version = by_tls(endpoint, &ca, "/version", &auth).await;
+    assert_eq!(version.json["gitVersion"], "v1.33.0");
+    assert_eq!(by_tls(endpoint, &ca, "/api/v1/namespaces", &auth).await.status, 200);
+    assert_eq!(
+        by_tls(endpoint, &ca, "/api/v1/namespaces", "Bearer other").await.status,
+        401
+    );
 
     let requests = hosted.ask("GET", "/_sim/requests?since=1", &[], "").await.json;
     let told: Vec<_> = requests
@@ -115,9 +158,7 @@ async fn people_steer_it_over_a_socket_and_reach_its_clusters_by_tls() {
 }
 
 #[tokio::test]
-async fn a_state_seeded_over_a_socket_gets_a_cluster_on_loopback() {
-    let sim = start(Settings::default());
-    let hosted = hosted(&sim).await;
+async fn a_seeded_state_gets_its_clusters_on_loopback_whether_it_came_before_or_over_the_socket() {
     let state = json!({
         "settings": {"cp_delay": 0},
         "cloudspaces": {format!("{ACME_NAMESPACE}/seeded"): {
@@ -125,17 +166,33 @@ async fn a_state_seeded_over_a_socket_gets_a_cluster_on_loopback() {
             "spec": {"region": "uk-lon-1", "kubernetesVersion": "1.33.0"},
         }},
     });
-    assert_eq!(
-        hosted.ask("PUT", "/_sim/state", &[], &state.to_string()).await.status,
-        204
-    );
-    let state = hosted.ask("GET", "/_sim/state", &[], "").await.json;
-    let object = &state["cloudspaces"][format!("{ACME_NAMESPACE}/seeded")];
-    let endpoint = object["status"]["APIServerEndpoint"].as_str().unwrap().to_owned();
-    assert!(endpoint.starts_with("127.0.0.1:"), "{endpoint}");
-    tokio::net::TcpStream::connect(&endpoint).await.unwrap();
-    hosted.stop().await;
-    eventually(async || tokio::net::TcpStream::connect(&endpoint).await.err()).await;
+    for before in [true, false] {
+        let sim = start(Settings::default());
+        if before {
+            sim.replace(state.clone()).unwrap();
+            assert!(sim.kube("seeded").is_some());
+        }
+        let hosted = hosted(&sim).await;
+        if !before {
+            assert_eq!(
+                hosted.ask("PUT", "/_sim/state", &[], &state.to_string()).await.status,
+                204
+            );
+        }
+        let found = async || {
+            let state = hosted.ask("GET", "/_sim/state", &[], "").await.json;
+            let object = &state["cloudspaces"][format!("{ACME_NAMESPACE}/seeded")];
+            let endpoint = object["status"]["APIServerEndpoint"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned();
+            endpoint.starts_with("127.0.0.1:").then_some(endpoint)
+        };
+        let endpoint = eventually(found).await;
+        TcpStream::connect(&endpoint).await.unwrap();
+        hosted.stop().await;
+        eventually(async || TcpStream::connect(&endpoint).await.err()).await;
+    }
 }
 
 #[tokio::test]
@@ -153,7 +210,7 @@ async fn a_notice_of_preemption_is_posted_to_a_webhook_on_this_machine() {
         .call("PATCH", "cloudspaces/c", json!({"spec": {"webhook": url}}))
         .await;
     client.create_pool(POOL, "c", 2).await;
-    client.sim.clock().advance(Duration::from_secs(60));
+    client.sim.clock().advance(Duration::from_mins(1));
     client.get("cloudspaces/c").await;
     client.sim.set_market("*", "1");
     client.sim.clock().advance(Duration::from_secs(30));
@@ -170,6 +227,25 @@ async fn a_notice_of_preemption_is_posted_to_a_webhook_on_this_machine() {
     assert_eq!(notice["nodes"].as_array().unwrap().len(), 2);
     cancel.cancel();
     server.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_elses_objects_can_be_put_there_without_a_request() {
+    let sim = start(Settings::default());
+    let mut object = json!({
+        "apiVersion": "ngpc.rxt.io/v1", "kind": "CloudSpace",
+        "metadata": {"name": "theirs", "namespace": ACME_NAMESPACE},
+        "spec": {"region": "us-east-iad-1", "kubernetesVersion": "1.33.0"},
+    });
+    assert_eq!(sim.create(&object).unwrap()["metadata"]["generation"], 1);
+    assert_eq!(sim.create(&object).unwrap_err()["reason"], "AlreadyExists");
+    object["kind"] = "Planet".into();
+    assert_eq!(sim.create(&object).unwrap_err()["code"], 404);
+    assert_eq!(sim.objects("cloudspaces").len(), 1);
+    assert!(sim.object("cloudspaces", ACME_NAMESPACE, "theirs").is_some());
+    assert!(sim.object("regions", "", "uk-lon-1").is_some());
+    assert!(sim.objects("planets").is_empty());
+    assert!(sim.front().requests().is_empty());
 }
 
 /// A day in the life of a client.

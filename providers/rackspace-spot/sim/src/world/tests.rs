@@ -328,6 +328,49 @@ fn it_does_not_matter_how_often_time_is_caught_up() {
 }
 
 #[test]
+fn a_price_that_moves_on_schedule_is_met_by_the_next_auction_however_long_it_was_quiet() {
+    let mut scene = Scene::new(Settings::default());
+    let rise = crate::PricePoint {
+        after: Duration::from_secs(100_010),
+        price: "1".into(),
+    };
+    let fall = crate::PricePoint {
+        after: Duration::from_secs(100_019),
+        price: "0.001".into(),
+    };
+    scene
+        .0
+        .settings
+        .market
+        .insert("*".into(), Market::Schedule(vec![rise.clone()]));
+    scene.pool(A, "0.01", 2).at(100_019);
+    assert_eq!(scene.spot(A), ("Fulfilled".into(), 2));
+    let mut short = Scene(scene.0.clone());
+    assert_eq!(scene.at(100_020).spot(A), ("Lost".into(), 0));
+    short
+        .0
+        .settings
+        .market
+        .insert("*".into(), Market::Schedule(vec![rise, fall]));
+    assert_eq!(
+        short.at(200_000).spot(A),
+        ("Fulfilled".into(), 2),
+        "a rise between two auctions is never seen"
+    );
+    assert_eq!(short.0.notices.len(), 0);
+}
+
+#[test]
+fn years_pass_quickly() {
+    let mut scene = Scene::new(Settings::default());
+    scene.pool(A, "0.01", 3).pool(B, "0.01", 100);
+    let before = std::time::Instant::now();
+    scene.at(5 * 365 * 86_400);
+    assert!(before.elapsed() < Duration::from_mins(1), "{:?}", before.elapsed());
+    assert_eq!(scene.spot(A).1 + scene.spot(B).1, 50, "all there are");
+}
+
+#[test]
 fn time_that_runs_backwards_changes_nothing() {
     let mut scene = Scene::new(Settings::default());
     scene.pool(A, "0.01", 3).at(120);

@@ -1,11 +1,13 @@
 //! What happens when: time is caught up in steps, each to the next moment at which something is due.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::store::is_held;
 use super::{World, is_deleting, plus, text};
+use crate::market::{self, thousandths};
 use crate::resource::Resource;
 
 /// For how long a new cloudspace has no phase.
@@ -16,18 +18,23 @@ const POOLS: [Resource; 2] = [Resource::SpotNodePool, Resource::OnDemandNodePool
 impl World {
     /// Lets everything happen that is due up to `now`, in order. Time that runs backwards changes nothing.
     pub(crate) fn settle(&mut self, now: Timestamp) {
-        while let Some(due) = self.next_due().filter(|due| *due <= now) {
+        let mut quiet = false;
+        while let Some(due) = self.next_due(quiet, now).filter(|due| *due <= now) {
             self.now = due;
-            if self.last_auction() == due && self.is_auctioning() {
+            let (before, auction) = (self.version, self.last_auction() == due && self.is_auctioning());
+            if auction {
                 self.auction();
             }
             self.happen();
+            // An auction that changed nothing would do so again until a price moves: years pass quickly.
+            quiet = self.version == before && (auction || quiet);
         }
         self.now = self.now.max(now);
     }
 
-    /// The next moment at which something may happen by itself. All that was due before has happened.
-    fn next_due(&self) -> Option<Timestamp> {
+    /// The next moment at which something may happen by itself. All that was due before has happened. When it is `quiet`,
+    /// the last auction changed nothing; looks no further than `limit` for one that would.
+    fn next_due(&self, quiet: bool, limit: Timestamp) -> Option<Timestamp> {
         let settings = &self.settings;
         let mut moments = Vec::new();
         for (key, space) in &self.spaces {
@@ -62,9 +69,42 @@ impl World {
             moments.extend(server.doomed);
         }
         if self.is_auctioning() {
-            moments.push(plus(self.last_auction(), settings.auction_period));
+            let next = next_multiple(settings.auction_period, self.age());
+            moments.push(plus(self.epoch, if quiet { self.next_verdict(limit) } else { next }));
         }
         moments.into_iter().filter(|moment| *moment > self.now).min()
+    }
+
+    /// How long after the start the next auction is held that gives another verdict than the last on any bid; the first one
+    /// after `limit` when there is none before.
+    fn next_verdict(&self, limit: Timestamp) -> Duration {
+        let (settings, period) = (&self.settings, self.settings.auction_period);
+        let bids: BTreeSet<(u64, &str)> = self
+            .spotnodepools
+            .values()
+            .filter(|pool| !is_deleting(pool))
+            .map(|pool| {
+                (
+                    thousandths(text(pool, "/spec/bidPrice")).unwrap_or(0),
+                    text(pool, "/spec/serverClass"),
+                )
+            })
+            .collect();
+        let price = |class: &str, age: Duration| market::price(settings, self.seed, class, age);
+        let last = self
+            .last_auction()
+            .duration_since(self.epoch)
+            .try_into()
+            .unwrap_or(Duration::ZERO);
+        let now: Vec<bool> = bids.iter().map(|(bid, class)| *bid >= price(class, last)).collect();
+        let mut auction = next_multiple(period, self.age());
+        loop {
+            let then = bids.iter().map(|(bid, class)| *bid >= price(class, auction));
+            if plus(self.epoch, auction) > limit || !then.eq(now.iter().copied()) {
+                return auction;
+            }
+            auction = next_multiple(period, market::next_move(settings, auction));
+        }
     }
 
     fn is_auctioning(&self) -> bool {
@@ -220,4 +260,11 @@ impl World {
             .map(|object| text(object, "/status/currentKubernetesVersion"))
             .unwrap_or_default()
     }
+}
+
+/// The first multiple of `period` that is later than `age`.
+fn next_multiple(period: Duration, age: Duration) -> Duration {
+    let period = period.as_nanos().max(1);
+    let nanos = (age.as_nanos() / period + 1).saturating_mul(period);
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
