@@ -4,213 +4,25 @@
 //! stops it again. Differs from upstream: the driver is watched all the time, an early end is noticed at once and told with
 //! the last lines it wrote, and it is always stopped and reaped.
 
+mod error;
 mod process;
 mod running;
+mod source;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use kit::{Class, Clock};
-use tokio_util::sync::CancellationToken;
+use kit::Clock;
 
-use crate::capability::Capability;
-use crate::client::ClientError;
-use crate::driver::Driver;
 use crate::lifecycle::Lifecycle;
-use crate::observe::{Observer, Reporter};
+use crate::observe::Reporter;
 use crate::record::Cluster;
-use crate::server::ServerError;
-use crate::store::{PersistentStore, StoreError};
+use crate::store::PersistentStore;
 use crate::wire::{Capabilities, DriverFlags, DriverOptions, K8sCapabilities};
 use running::Running;
 
-/// Why an operation did not succeed.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    /// There is such a cluster. Rancher compares this text and then updates.
-    #[error("cluster already exists")]
-    Exists,
-    /// There is no such cluster.
-    #[error("{0} not found")]
-    NotFound(String),
-    /// Creating the cluster has not ended yet, or was interrupted.
-    #[error("cluster {0} has not been created")]
-    NotCreated(String),
-    /// The driver does not offer the operation.
-    #[error("no {} capability available", capability_name(*.0))]
-    Unable(Capability),
-    /// A call to the driver failed.
-    #[error("{action} cluster {cluster} failed")]
-    Call {
-        /// What was being done.
-        action: &'static str,
-        /// To which cluster.
-        cluster: String,
-        /// What the driver said.
-        #[source]
-        source: ClientError,
-    },
-    /// The driver does not say what it can do.
-    #[error("asking the driver failed")]
-    Capabilities(#[source] ClientError),
-    /// The driver's program can not be run.
-    #[error("starting driver {} failed", path.display())]
-    Start {
-        /// The program.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The driver's process ended although nobody stopped it.
-    #[error("driver {driver} ended unexpectedly ({how}){}", told(.tail))]
-    Ended {
-        /// The driver.
-        driver: String,
-        /// Exit code or signal.
-        how: String,
-        /// The last lines it wrote to stderr.
-        tail: Vec<String>,
-    },
-    /// The driver runs but does not answer.
-    #[error("driver {driver} did not answer within {}: {last}{}", kit::go_duration::format(*.within), told(.tail))]
-    Silent {
-        /// The driver.
-        driver: String,
-        /// How long it was asked.
-        within: Duration,
-        /// The last answer.
-        last: ClientError,
-        /// The last lines it wrote to stderr.
-        tail: Vec<String>,
-    },
-    /// A built-in driver can not be served.
-    #[error("serving the built-in driver failed")]
-    Serve(#[from] ServerError),
-    /// The operation was cancelled.
-    #[error("cancelled")]
-    Cancelled,
-    /// A record was not read or written.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl EngineError {
-    /// What a caller may do about it.
-    pub fn class(&self) -> Class {
-        match self {
-            Self::Exists | Self::NotCreated(_) => Class::Conflict,
-            Self::NotFound(_) => Class::NotFound,
-            Self::Unable(_) => Class::Invalid,
-            Self::Call { source, .. } | Self::Capabilities(source) => source.class(),
-            Self::Start { .. } | Self::Serve(_) => Class::Permanent,
-            Self::Ended { .. } | Self::Silent { .. } | Self::Cancelled => Class::Transient,
-            Self::Store(source) => source.class(),
-        }
-    }
-}
-
-fn capability_name(capability: Capability) -> &'static str {
-    match capability {
-        Capability::GetVersion => "get-version",
-        Capability::SetVersion => "set-version",
-        Capability::GetClusterSize => "get-cluster-size",
-        Capability::SetClusterSize => "set-cluster-size",
-        Capability::EtcdBackup => "etcd-backup",
-    }
-}
-
-fn told(tail: &[String]) -> String {
-    if tail.is_empty() {
-        return String::new();
-    }
-    format!("; its last lines:\n  {}", tail.join("\n  "))
-}
-
-/// Where a driver comes from.
-#[derive(Clone)]
-pub enum DriverSource {
-    /// A program, started with a port as its only argument.
-    Program(PathBuf),
-    /// A driver of this program, served in it over a real socket.
-    BuiltIn(Arc<dyn Driver>),
-}
-
-impl DriverSource {
-    /// The driver's name: for a program what follows `kontainer-engine-driver-` in its file name, up to the first dash,
-    /// underscore or dot, as Rancher cuts it; without that prefix the whole file name.
-    pub fn name(&self) -> String {
-        match self {
-            Self::BuiltIn(driver) => driver.name().to_owned(),
-            Self::Program(path) => {
-                let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                match file.strip_prefix("kontainer-engine-driver-") {
-                    Some(rest) => rest.split(['-', '_', '.']).next().unwrap_or_default().to_owned(),
-                    None => file,
-                }
-            }
-        }
-    }
-
-    fn path(&self) -> Option<&Path> {
-        match self {
-            Self::Program(path) => Some(path),
-            Self::BuiltIn(_) => None,
-        }
-    }
-}
-
-impl fmt::Debug for DriverSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Program(path) => f.debug_tuple("Program").field(path).finish(),
-            Self::BuiltIn(driver) => f.debug_tuple("BuiltIn").field(&driver.name()).finish(),
-        }
-    }
-}
-
-/// Who follows an operation, and who may end it.
-#[derive(Clone)]
-pub struct Watch {
-    observer: Arc<dyn Observer>,
-    cancel: CancellationToken,
-}
-
-impl Watch {
-    /// Tells `observer`, ends with `cancel`. A cancelled operation gives its driver time to say what it has done so far,
-    /// and stores that.
-    pub fn new(observer: Arc<dyn Observer>, cancel: CancellationToken) -> Self {
-        Self { observer, cancel }
-    }
-
-    /// Nobody follows, nobody ends it.
-    pub fn nobody() -> Self {
-        Self::new(
-            Arc::new(|_: Duration, _: &crate::observe::Event| {}),
-            CancellationToken::new(),
-        )
-    }
-}
-
-/// How long an engine waits for its drivers.
-#[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// For the first answer. Rancher gives about 96 s.
-    pub start: Duration,
-    /// After SIGTERM, before SIGKILL.
-    pub stop: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self {
-            start: Duration::from_secs(100),
-            stop: Duration::from_secs(10),
-        }
-    }
-}
+pub use error::EngineError;
+pub use source::{DriverSource, Force, Patience, Watch};
 
 /// Runs operations on clusters: starts the driver, does the work, stores what comes of it, stops the driver.
 ///
@@ -472,13 +284,4 @@ impl fmt::Debug for Engine {
             .field("patience", &self.patience)
             .finish_non_exhaustive()
     }
-}
-
-/// Whether a record is removed even when the driver can not remove the cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Force {
-    /// No: the record stays, so that the removal can be tried again.
-    No,
-    /// Yes: what is left at the provider is left there.
-    Yes,
 }

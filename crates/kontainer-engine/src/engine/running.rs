@@ -168,19 +168,11 @@ impl Running {
 
     /// A call that was cut off because the driver's process ended is told as that.
     async fn explained<T>(&mut self, done: Result<T, EngineError>) -> Result<T, EngineError> {
-        let cut_off = matches!(
-            &done,
-            Err(EngineError::Call {
-                source: ClientError::Rpc {
-                    code: tonic::Code::Unavailable,
-                    ..
-                },
-                ..
-            } | EngineError::Capabilities(ClientError::Rpc {
-                code: tonic::Code::Unavailable,
-                ..
-            }))
-        );
+        let source = match &done {
+            Err(EngineError::Call { source, .. } | EngineError::Capabilities(source)) => Some(source),
+            _ => None,
+        };
+        let cut_off = matches!(source, Some(ClientError::Rpc { .. }));
         match &mut self.kind {
             Kind::Process(process) if cut_off => {
                 match tokio::time::timeout(Duration::from_secs(1), process.ended()).await {

@@ -148,7 +148,10 @@ impl PersistentStore for FileStore {
         let dir = self.dir(&cluster.name)?;
         kit::fs::create_private_dir(&dir).map_err(writing(&dir))?;
         let path = dir.join("config.json");
-        let text = serde_json::to_vec(cluster).expect("a record is made of texts and numbers");
+        // Only a driver's path that is not Unicode does not go into JSON.
+        let text = serde_json::to_vec(cluster)
+            .map_err(io::Error::other)
+            .map_err(writing(&path))?;
         kit::fs::write_private(&path, &text).map_err(writing(&path))
     }
 

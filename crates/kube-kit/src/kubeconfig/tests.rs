@@ -90,6 +90,10 @@ fn texts_that_look_like_other_types_stay_texts() {
     for name in ["1.20", "true", "null", "0x1f", "a: b", "line\nbreak", "yes", ""] {
         config.set_user(name, &User::Token(name.into()));
     }
+    for block in 0..0x100u32 {
+        let letters: String = (block * 64..(block + 1) * 64).filter_map(char::from_u32).collect();
+        config.set_user(&format!("block {block}"), &User::Token(letters.into()));
+    }
     config.set_user("long", &User::Token("x y ".repeat(100).into()));
     assert_eq!(Kubeconfig::parse(&config.to_yaml()).unwrap(), config);
 }
