@@ -2,6 +2,8 @@
 //!
 //! The bounds are half the time, a quarter of the memory, half the latency and a quarter of the size of the Go example
 //! driver, measured the same way on a machine with two cores.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a benchmark that cannot measure should stop")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
 //! `roadstead sim`: a simulated cloud on this machine, for as long as the command runs.
 
+mod certificate;
 mod kubernetes;
 
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use self::certificate::Certificate;
 use crate::console;
 use crate::failure::Failure;
 
@@ -90,18 +92,20 @@ async fn rackspace_spot(
         sim.replace(state)
             .map_err(|error| Failure::usage(format!("the state makes no sense: {error}")))?;
     }
-    if args.tls {
-        return Err(Failure::usage("--tls"));
-    }
-    let url = url(&listener, false)?;
+    let tls = args.tls.then(Certificate::for_loopback).transpose()?;
+    let url = url(&listener, args.tls)?;
     ready(&json!({
         "sim": "rackspace-spot",
         "url": url,
         "control": format!("{url}/_sim"),
         "organization": "acme",
         "refreshToken": rackspace_spot_sim::ACME_TOKEN,
+        "ca": tls.as_ref().map(|tls| &tls.pem),
     }))?;
-    let served = sim.serve(listener, stop).await;
+    let served = match tls {
+        Some(tls) => sim.serve_tls(listener, tls.config, stop).await,
+        None => sim.serve(listener, stop).await,
+    };
     served.map_err(|error| Failure::other("serve", error))
 }
 
