@@ -165,6 +165,39 @@ async fn a_credential_that_stays_refused_is_replayed_only_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_new_token_that_looks_like_the_old_one_is_tried_too() {
+    struct Same;
+    #[async_trait]
+    impl TokenSource for Same {
+        async fn fetch(&self) -> Result<Token, Error> {
+            Ok(Token {
+                secret: "always-the-same".into(),
+                expires: None,
+            })
+        }
+    }
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = count.clone();
+    let service = Router::new().fallback(move || {
+        let first = counter.fetch_add(1, Ordering::SeqCst) == 0;
+        async move {
+            if first {
+                StatusCode::UNAUTHORIZED
+            } else {
+                StatusCode::OK
+            }
+        }
+    });
+    let client = Client::builder("https://cloud.example")
+        .transport(Transport::from_service(service))
+        .authenticator(Tokens::new(Same, Clock::system(), Secrets::new()))
+        .build()
+        .unwrap();
+    get(&client).await.unwrap();
+    assert_eq!(count.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn callers_who_waited_for_a_failing_fetch_share_its_error() {
     let it = setup(1, Duration::from_hours(1), true);
     let calls: Vec<_> = (0..5)

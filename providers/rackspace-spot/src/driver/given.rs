@@ -256,15 +256,15 @@ fn merge_spot(pool: &mut Pool, given: &Given<'_>) {
     if let Some(most) = given.int(o::SPOT_MAX) {
         limits.max_nodes = most;
     }
-    if !limits.enabled {
-        *limits = Autoscaling::default();
-    } else {
+    if limits.enabled {
         if limits.min_nodes == 0 && given.int(o::SPOT_MIN).is_none() {
             limits.min_nodes = o::DEFAULT_MIN;
         }
         if limits.max_nodes == 0 && given.int(o::SPOT_MAX).is_none() {
             limits.max_nodes = o::DEFAULT_MAX;
         }
+    } else {
+        *limits = Autoscaling::default();
     }
 }
 

@@ -1,6 +1,8 @@
 //! What to do, decided from what is and what should be. No network, no clock.
 
 mod diff;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 

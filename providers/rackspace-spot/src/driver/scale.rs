@@ -12,6 +12,9 @@ use super::versions::{self, Unlisted};
 use super::wait;
 use crate::client::CloudSpace;
 
+/// How often a change is tried when somebody else changes the same thing.
+const TRIES: u32 = 5;
+
 async fn cloudspace(session: &Session, state: &State) -> Result<CloudSpace, DriverError> {
     let name = &state.cloudspace;
     let found = session.cloudspace(name).await?;
@@ -60,6 +63,18 @@ pub(super) async fn set_size(session: &Session, state: &State, count: i64) -> Re
             "the number of nodes must be between 0 and 10000, not {count}"
         )));
     }
+    let mut waits = session.waits();
+    for n in 1..=TRIES {
+        if !scale_primary(session, state, count, n == TRIES).await? {
+            break;
+        }
+        session.pause(&mut waits).await?;
+    }
+    Ok(())
+}
+
+/// One attempt. `true` when somebody else changed the pool in between and this was not the last attempt.
+async fn scale_primary(session: &Session, state: &State, count: i64, last: bool) -> Result<bool, DriverError> {
     let pools = session.pools(state).await?;
     let primary = primary(&pools, state).ok_or_else(|| {
         DriverError::invalid(format!(
@@ -87,14 +102,18 @@ pub(super) async fn set_size(session: &Session, state: &State, count: i64) -> Re
         )));
     }
     if wanted == primary.count {
-        return Ok(());
+        return Ok(false);
     }
     let patch = json!({"spec": {"desired": wanted}});
-    let patched = session
+    match session
         .client
         .patch_spot_pool(session.namespace(), &primary.name, &patch)
-        .await;
-    patched.map_err(|error| session.failed(&format!("scale spot node pool {}", primary.name), error))
+        .await
+    {
+        Ok(()) => Ok(false),
+        Err(error) if error.class() == Class::Conflict && !last => Ok(true),
+        Err(error) => Err(session.failed(&format!("scale spot node pool {}", primary.name), error)),
+    }
 }
 
 fn primary<'a>(pools: &'a [LivePool], state: &State) -> Option<&'a LivePool> {

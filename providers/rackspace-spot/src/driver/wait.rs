@@ -103,6 +103,7 @@ pub(super) async fn control_plane(session: &Session, state: &State) -> Result<Cl
                 told.clone()
             }
         };
+        let is = session.client.secrets().tidy(&is);
         if is != told {
             session.call.info(format!("cloudspace {name}: {is}"));
             told = is;

@@ -19,6 +19,7 @@ pub type Scenario = Pin<Box<dyn Future<Output = ()>>>;
 /// Makes each function a test, and lists them for `secrets`.
 macro_rules! scenarios {
     ($($name:ident),* $(,)?) => {
+        #[allow(dead_code, reason = "the crash tests are not run twice")]
         pub fn all() -> Vec<(&'static str, $crate::harness::Scenario)> {
             vec![$((stringify!($name), Box::pin($name()) as $crate::harness::Scenario)),*]
         }

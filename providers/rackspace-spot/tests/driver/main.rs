@@ -2,11 +2,22 @@
 //! run are plain async functions, so that `secrets` can run them all again and search everything they leave behind.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may panic")]
+#![allow(clippy::print_stdout, reason = "counts that people like to see")]
+#![allow(clippy::large_futures, reason = "one test at a time")]
 
 #[macro_use]
 mod harness;
 
+mod crash;
 mod create;
+mod credentials;
+mod faults;
+mod import;
 mod invalid;
+mod reference;
+mod remove;
+mod scale;
+mod secrets;
 mod smoke;
 mod update;
+mod wait;

@@ -241,7 +241,7 @@ impl Stored {
             deployment_type: self.deployment_type,
             pools,
             extra: Extra {
-                owned: extra.owned.or(ours.then_some(false)),
+                owned: extra.owned,
                 ha: extra.ha,
                 nodes_ready: NodesReady::parse(&extra.nodes_ready),
                 nodes_timeout: extra.nodes_timeout,
