@@ -2,7 +2,11 @@
 //!
 //! The bounds are half the time, a quarter of the memory, half the latency and a quarter of the size of the Go example
 //! driver, measured the same way on a machine with two cores.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a benchmark that cannot measure should stop")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a benchmark that cannot measure should stop"
+)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 
 use std::net::TcpListener;
@@ -10,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use kontainer_engine::wire::driver_client::DriverClient;
 use kontainer_engine::wire::Empty;
+use kontainer_engine::wire::driver_client::DriverClient;
 use tonic::transport::{Channel, Endpoint};
 
 const STARTS: usize = 30;
@@ -25,22 +29,50 @@ struct Figure {
     share: f64,
 }
 
-const START: Figure = Figure { name: "start to first GetCapabilities answer", unit: "ms", go: 12.4, share: 0.5 };
-const MEMORY: Figure = Figure { name: "resident memory after the first answer", unit: "MB", go: 19.0, share: 0.25 };
-const MEMORY_LATER: Figure = Figure { name: "resident memory after 1,000 calls", unit: "MB", go: 19.0, share: 0.25 };
-const LATENCY: Figure = Figure { name: "latency of GetDriverCreateOptions", unit: "µs", go: 355.0, share: 0.5 };
-const SIZE: Figure = Figure { name: "size of the stripped binary", unit: "MB", go: 26.0, share: 0.25 };
+const START: Figure = Figure {
+    name: "start to first GetCapabilities answer",
+    unit: "ms",
+    go: 12.4,
+    share: 0.5,
+};
+const MEMORY: Figure = Figure {
+    name: "resident memory after the first answer",
+    unit: "MB",
+    go: 19.0,
+    share: 0.25,
+};
+const MEMORY_LATER: Figure = Figure {
+    name: "resident memory after 1,000 calls",
+    unit: "MB",
+    go: 19.0,
+    share: 0.25,
+};
+const LATENCY: Figure = Figure {
+    name: "latency of GetDriverCreateOptions",
+    unit: "µs",
+    go: 355.0,
+    share: 0.5,
+};
+const SIZE: Figure = Figure {
+    name: "size of the stripped binary",
+    unit: "MB",
+    go: 26.0,
+    share: 0.25,
+};
+
+/// A child process that is ended and reaped when it is dropped.
+struct Process(Child);
 
 struct Driver {
-    child: Child,
+    process: Process,
     client: DriverClient<Channel>,
     first_answer: Duration,
 }
 
-impl Drop for Driver {
+impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -48,7 +80,9 @@ impl Driver {
     /// Starts the binary and asks until it answers, without pausing in between: a pause would be measured too.
     async fn start(binary: &Path) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}")).unwrap().tcp_nodelay(true);
+        let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}"))
+            .unwrap()
+            .tcp_nodelay(true);
         let begun = Instant::now();
         let child = Command::new(binary)
             .arg(port.to_string())
@@ -56,18 +90,25 @@ impl Driver {
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {}: {error}", binary.display()));
+        let process = Process(child);
         loop {
             assert!(begun.elapsed() < Duration::from_secs(30), "the driver does not answer");
-            let Ok(channel) = endpoint.connect().await else { continue };
+            let Ok(channel) = endpoint.connect().await else {
+                continue;
+            };
             let mut client = DriverClient::new(channel);
             if client.get_capabilities(Empty {}).await.is_ok() {
-                return Self { child, client, first_answer: begun.elapsed() };
+                return Self {
+                    process,
+                    client,
+                    first_answer: begun.elapsed(),
+                };
             }
         }
     }
 
     fn resident_mb(&self) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.0.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
     }
@@ -81,7 +122,11 @@ fn median(mut values: Vec<f64>) -> f64 {
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     // `cargo bench` adds a flag of its own.
-    let Some(binary) = std::env::args().skip(1).find(|arg| !arg.starts_with("--")).map(PathBuf::from) else {
+    let Some(binary) = std::env::args()
+        .skip(1)
+        .find(|arg| !arg.starts_with("--"))
+        .map(PathBuf::from)
+    else {
         eprintln!("usage: driver_process DRIVER_BINARY   (make bench passes it)");
         return;
     };

@@ -1,4 +1,9 @@
 //! The rules of the house, held against what is really there: who may import whom, and how long a file may be.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "this is test code, which clippy sees only in test functions"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -19,7 +24,7 @@ enum Room {
     Provider,
     Top,
 }
-use Room::{CloudHttp, CloudProvider, KontainerEngine, Kit, KubeKit, LocalCluster, Provider, Simulator, Top};
+use Room::{CloudHttp, CloudProvider, Kit, KontainerEngine, KubeKit, LocalCluster, Provider, Simulator, Top};
 
 /// The table: what a room may import. What is not listed is forbidden. Development dependencies are free.
 fn may_import(room: Room) -> &'static [Room] {
@@ -29,9 +34,17 @@ fn may_import(room: Room) -> &'static [Room] {
         KontainerEngine | CloudProvider | LocalCluster => &[Kit, KubeKit],
         Provider => &[Kit, CloudHttp, KubeKit, KontainerEngine, CloudProvider],
         Simulator => &[Kit, Simulator],
-        Top => {
-            &[Kit, CloudHttp, KubeKit, KontainerEngine, CloudProvider, LocalCluster, Simulator, Provider, Top]
-        }
+        Top => &[
+            Kit,
+            CloudHttp,
+            KubeKit,
+            KontainerEngine,
+            CloudProvider,
+            LocalCluster,
+            Simulator,
+            Provider,
+            Top,
+        ],
     }
 }
 
@@ -89,7 +102,14 @@ fn crates() -> BTreeMap<String, Crate> {
                 .unwrap()
                 .iter()
                 .any(|target| target["kind"].as_array().unwrap().contains(&Value::from("bin")));
-            (name, Crate { room, imports, has_binary })
+            (
+                name,
+                Crate {
+                    room,
+                    imports,
+                    has_binary,
+                },
+            )
         })
         .collect()
 }
@@ -101,7 +121,10 @@ fn every_import_is_in_the_table() {
     for (name, krate) in &crates {
         for import in &krate.imports {
             let target = crates[import].room;
-            assert!(may_import(krate.room).contains(&target), "{name} must not import {import}");
+            assert!(
+                may_import(krate.room).contains(&target),
+                "{name} must not import {import}"
+            );
         }
     }
 }
@@ -117,7 +140,10 @@ fn no_shipped_driver_or_controller_links_a_simulator() {
     }
     let crates = crates();
     let mut shipped = 0;
-    for (name, _) in crates.iter().filter(|(_, krate)| krate.room == Provider && krate.has_binary) {
+    for (name, _) in crates
+        .iter()
+        .filter(|(_, krate)| krate.room == Provider && krate.has_binary)
+    {
         shipped += 1;
         let mut seen = BTreeSet::new();
         reach(&crates, name, &mut seen);

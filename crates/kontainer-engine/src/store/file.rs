@@ -1,7 +1,8 @@
 //! Records as files, laid out as by the Go program.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -213,7 +214,13 @@ impl PersistentStore for FileStore {
         let dir = self.root.join("locks");
         kit::fs::create_private_dir(&dir).map_err(writing(&dir))?;
         let path = dir.join(format!("{name}.lock"));
-        let file = File::create(&path).map_err(writing(&path))?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path);
+        let file = file.map_err(writing(&path))?;
         let begun = self.clock.now();
         let mut waits = Backoff::new(Duration::from_millis(20), Duration::from_millis(300)).jitter(0.2);
         loop {

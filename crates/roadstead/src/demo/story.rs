@@ -92,7 +92,7 @@ async fn act(
         Ok(cluster) => {
             follow.done();
             let outcome = if cluster.name.is_empty() {
-                format!("{} cloudspaces left", objects(stage, "cloudspaces"))
+                format!("{} cloudspaces left", stage.sim.objects("cloudspaces").len())
             } else {
                 format!("{}: {} nodes, {}", cluster.status, cluster.node_count, cluster.version)
             };
@@ -203,17 +203,6 @@ fn traffic(stage: &Stage, before: usize) -> String {
     let (reads, writes): (Vec<_>, Vec<_>) = asked.partition(|request| request.method == "GET");
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     format!("{}, {}", count(reads.len(), "read"), count(writes.len(), "write"))
-}
-
-fn objects(stage: &Stage, kind: &str) -> usize {
-    let state = stage.sim.state();
-    let count = |value: &serde_json::Value| {
-        value
-            .as_array()
-            .map(Vec::len)
-            .or_else(|| value.as_object().map(serde_json::Map::len))
-    };
-    count(&state[kind]).unwrap_or_default()
 }
 
 fn seconds(begun: Instant) -> String {

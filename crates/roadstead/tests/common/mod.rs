@@ -1,5 +1,9 @@
 //! The command as a process, and a simulated provider beside it.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "this is test code, which clippy sees only in test functions")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "this is test code, which clippy sees only in test functions"
+)]
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::io::{BufRead as _, BufReader};
