@@ -4,7 +4,9 @@ use axum::body::Bytes;
 use http::HeaderMap;
 use serde_json::Value;
 
+use crate::field::FieldError;
 use crate::json;
+use crate::meta;
 use crate::resource::Resource;
 use crate::schema::{self, Shape};
 use crate::status::Status;
@@ -26,8 +28,8 @@ pub(crate) struct Wanted<'a> {
     pub api_version: &'a str,
     pub kind: &'a str,
     pub shape: &'a Shape,
-    /// The real server converts built-in kinds between versions and says so in its errors.
-    pub custom: bool,
+    /// Set for a custom resource: it has errors of its own, and decodes by its schema.
+    pub custom: Option<&'a Resource>,
 }
 
 /// The media type of a header without its parameters.
@@ -83,7 +85,10 @@ pub(crate) fn decode(
     if !object.is_object() {
         return Err(syntax("json: cannot unmarshal into Go value of type struct".to_owned()));
     }
-    check_kind(&object, wanted, unrecognized)?;
+    match wanted.custom {
+        None => check_kind(&object, wanted, unrecognized)?,
+        Some(_) => check_custom_kind(&object, wanted, unrecognized)?,
+    }
     object["apiVersion"] = wanted.api_version.into();
     object["kind"] = wanted.kind.into();
     let handled = |why: &str| {
@@ -93,12 +98,16 @@ pub(crate) fn decode(
             wanted.kind
         ))
     };
-    let decoded = schema::decode(wanted.shape, &mut object).map_err(|why| handled(&why))?;
+    let unknown = match wanted.custom {
+        Some(resource) => resource.decode(&mut object),
+        None => schema::decode(wanted.shape, &mut object).map(|decoded| decoded.unknown),
+    };
+    let unknown = unknown.map_err(|why| handled(&why))?;
     let mut problems: Vec<String> = duplicates
         .iter()
         .map(|path| format!("duplicate field \"{path}\""))
         .collect();
-    problems.extend(decoded.unknown.iter().map(|path| format!("unknown field \"{path}\"")));
+    problems.extend(unknown.iter().map(|path| format!("unknown field \"{path}\"")));
     if validation == FieldValidation::Strict && !problems.is_empty() {
         return Err(handled(&format!("strict decoding error: {}", problems.join(", "))));
     }
@@ -130,7 +139,7 @@ fn check_kind(object: &Value, wanted: Wanted<'_>, unrecognized: impl Fn(&str) ->
         return Ok(());
     }
     let version = api_version.rsplit('/').next().unwrap_or_default();
-    let why = if api_version == wanted.api_version && schema::builtin().id(kind).is_some() && !wanted.custom {
+    let why = if api_version == wanted.api_version && schema::builtin().id(kind).is_some() {
         format!(
             "converting ({version}.{kind}) to (core.{}): unknown conversion",
             wanted.kind
@@ -144,6 +153,31 @@ fn check_kind(object: &Value, wanted: Wanted<'_>, unrecognized: impl Fn(&str) ->
         "{kind} in version \"{version}\" cannot be handled as a {}: {why}",
         wanted.kind
     )))
+}
+
+/// Custom resources must say what they are.
+fn check_custom_kind(object: &Value, wanted: Wanted<'_>, unrecognized: impl Fn(&str) -> Status) -> Result<(), Status> {
+    let kind = object["kind"].as_str().unwrap_or_default();
+    if kind.is_empty() {
+        return Err(unrecognized(&format!("Object 'Kind' is missing in '{object}'")));
+    }
+    let api_version = object["apiVersion"].as_str().unwrap_or_default();
+    let mut errors = Vec::new();
+    if kind != wanted.kind {
+        errors.push(FieldError::invalid("kind", kind, &format!("must be {}", wanted.kind)));
+    }
+    if api_version != wanted.api_version {
+        errors.push(FieldError::invalid(
+            "apiVersion",
+            api_version,
+            &format!("must be {}", wanted.api_version),
+        ));
+    }
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let group = wanted.api_version.split_once('/').map_or("", |(group, _)| group);
+    Err(Status::invalid(group, kind, meta::name(object), &errors))
 }
 
 /// The beginning of a body, as errors quote it.
@@ -165,7 +199,7 @@ fn show(body: &[u8]) -> String {
 
 /// Decodes an object that comes from code: unknown members are dropped, defaults filled.
 pub(crate) fn decode_object(resource: &Resource, mut object: Value) -> Result<Value, Status> {
-    schema::decode(&resource.shape, &mut object).map_err(|why| {
+    resource.decode(&mut object).map_err(|why| {
         Status::bad_request(format!(
             "{0} in version \"{1}\" cannot be handled as a {0}: {why}",
             resource.kind, resource.version
@@ -177,6 +211,9 @@ pub(crate) fn decode_object(resource: &Resource, mut object: Value) -> Result<Va
 
 /// Fills the defaults of a decoded object.
 pub(crate) fn complete(resource: &Resource, object: &mut Value) {
+    if resource.custom.is_some() {
+        return;
+    }
     schema::fill_defaults(&resource.shape, object);
     resource.rules.default(object);
 }

@@ -1,6 +1,8 @@
 //! The controllers that make a cluster feel alive: default accounts, tokens, namespaces that go away, nodes that fall silent.
 
+mod garbage;
 mod namespaces;
+mod nodes;
 mod root_ca;
 mod service_accounts;
 mod tokens;
@@ -17,7 +19,9 @@ use crate::sim::{Inner, KubeSim};
 
 /// The names of all controllers, those of kube-controller-manager.
 const NAMES: &[&str] = &[
+    "garbage-collector-controller",
     "namespace-controller",
+    "node-lifecycle-controller",
     "root-ca-certificate-publisher-controller",
     "serviceaccount-controller",
     "serviceaccount-token-controller",
@@ -97,6 +101,8 @@ trait Controller: Send {
 
 fn make(name: &str) -> Box<dyn Controller> {
     match name {
+        "garbage-collector-controller" => Box::new(garbage::Garbage),
+        "node-lifecycle-controller" => Box::new(nodes::Nodes::default()),
         "namespace-controller" => Box::new(namespaces::Namespaces),
         "root-ca-certificate-publisher-controller" => Box::new(root_ca::RootCa),
         "serviceaccount-controller" => Box::new(service_accounts::ServiceAccounts),

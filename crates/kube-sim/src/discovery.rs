@@ -1,9 +1,11 @@
 //! Which groups, versions and resources there are.
 
+mod aggregated;
+
 use serde_json::{Value, json};
 
 use crate::resource::{Registry, Resource};
-use crate::respond::Answer;
+use crate::respond::{Answer, accepted};
 use crate::server::Call;
 use crate::status::Status;
 
@@ -77,7 +79,9 @@ fn resource(resource: &Resource) -> Vec<Value> {
         });
         if let Some((group, version, kind)) = sub.kind {
             entry["kind"] = json!(kind);
-            entry["version"] = json!(version);
+            if !version.is_empty() {
+                entry["version"] = json!(version);
+            }
             if !group.is_empty() {
                 entry["group"] = json!(group);
             }
@@ -91,6 +95,13 @@ fn resource(resource: &Resource) -> Vec<Value> {
 pub(crate) fn answer(call: &Call) -> Answer {
     let state = call.inner.state();
     let registry = &state.registry;
+    if matches!(call.info.path.trim_end_matches('/'), "/api" | "/apis") {
+        match aggregated::wanted(&accepted(&call.parts.headers)) {
+            Ok(true) => return aggregated::answer(registry, call.info.path.trim_end_matches('/') == "/api"),
+            Ok(false) => {}
+            Err(status) => return status.into(),
+        }
+    }
     let parts: Vec<&str> = call.info.path.trim_matches('/').split('/').collect();
     match parts.as_slice() {
         ["api"] => Answer::ok(json!({

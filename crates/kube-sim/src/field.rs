@@ -93,6 +93,12 @@ impl FieldError {
         &self.field
     }
 
+    /// The same error with a reason after it.
+    pub fn because(mut self, detail: &str) -> Self {
+        self.message = with_detail(&self.message, detail);
+        self
+    }
+
     /// The same error below `prefix`.
     pub fn below(mut self, prefix: &str) -> Self {
         let dot = if self.field.starts_with('[') || prefix.is_empty() {

@@ -2,6 +2,7 @@
 
 mod options;
 mod patch;
+mod pods;
 mod read;
 mod reviews;
 mod token;
@@ -14,10 +15,15 @@ use serde_json::{Value, json};
 
 use crate::discovery;
 use crate::meta;
+use crate::names;
 use crate::resource::Resource;
 use crate::respond::{Answer, Form, Payload, negotiate};
 use crate::server::Call;
 use crate::status::Status;
+use crate::table;
+
+/// Subresources that somebody else would have to answer.
+const KUBELET: &[&str] = &["attach", "exec", "log", "portforward", "proxy"];
 
 /// A call whose resource has been found.
 pub(crate) struct Found {
@@ -57,19 +63,43 @@ pub(crate) fn resource(call: Call) -> Answer {
         Err(status) => return status.into(),
     };
     let found = Found { call, resource, form };
-    let result = match found.call.info.verb {
-        "get" => read::get(&found),
-        "list" => read::list(&found),
-        "watch" => watch::answer(&found),
-        "create" if found.call.info.subresource == "token" => token::answer(&found),
-        "create" => write::create(&found),
-        "update" => write::update(&found),
-        "patch" => patch::answer(&found),
-        "delete" => write::delete(&found),
-        "deletecollection" => write::delete_collection(&found),
+    let deprecation = found.resource.deprecation.map(str::to_owned);
+    perform(&found)
+        .unwrap_or_else(Answer::from)
+        .warn(deprecation.into_iter().collect())
+}
+
+fn perform(found: &Found) -> Result<Answer, Status> {
+    let name = &found.call.info.name;
+    if let Some(problem) = names::path_segment(name).first() {
+        return Err(Status::bad_request(format!(
+            "Name parameter invalid: {name:?}: {problem}"
+        )));
+    }
+    if KUBELET.contains(&found.call.info.subresource.as_str()) {
+        return Err(Status::new(
+            503,
+            "ServiceUnavailable",
+            "there are no kubelets and no network behind this server",
+        ));
+    }
+    match found.call.info.verb {
+        "get" => read::get(found),
+        "list" => read::list(found),
+        "watch" => watch::answer(found),
+        "create" if found.resource.kind == "Binding" => pods::bind(found),
+        "create" => match found.call.info.subresource.as_str() {
+            "token" => token::answer(found),
+            "binding" => pods::bind(found),
+            "eviction" => pods::evict(found),
+            _ => write::create(found),
+        },
+        "update" => write::update(found),
+        "patch" => patch::answer(found),
+        "delete" => write::delete(found),
+        "deletecollection" => write::delete_collection(found),
         _ => Err(Status::method_not_allowed()),
-    };
-    result.unwrap_or_else(Answer::from)
+    }
 }
 
 fn is_collection(verb: &str) -> bool {
@@ -97,7 +127,7 @@ impl Found {
 
     /// An object as this resource shows it.
     pub fn view(&self, object: &Value) -> Value {
-        let mut object = object.clone();
+        let mut object = self.resource.rules.from_storage(object);
         object["apiVersion"] = json!(self.resource.api_version());
         object["kind"] = json!(self.resource.kind);
         object
@@ -106,11 +136,15 @@ impl Found {
     /// An answer with one object in the form that the client asked for.
     pub fn object(&self, status: u16, object: &Value) -> Answer {
         let object = self.view(object);
-        let object = match self.form {
-            Form::Metadata => metadata_only(&object),
-            _ => object,
+        let shown = match self.form {
+            Form::Metadata => Ok(metadata_only(&object)),
+            Form::Table => {
+                let metadata = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
+                table::table(self, std::slice::from_ref(&object), metadata)
+            }
+            _ => Ok(object),
         };
-        Answer::new(status, Payload::Object(object))
+        shown.map_or_else(Answer::from, |object| Answer::new(status, Payload::Object(object)))
     }
 }
 

@@ -20,6 +20,15 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<(Value, Vec<String>), String> {
     Ok((value, found.into_inner()))
 }
 
+/// The elements of a list at a pointer, nothing when there is none. (Indexing a document for writing would put null there.)
+pub(crate) fn list_mut<'a>(value: &'a mut Value, pointer: &str) -> std::slice::IterMut<'a, Value> {
+    value
+        .pointer_mut(pointer)
+        .and_then(Value::as_array_mut)
+        .map_or(&mut [][..], Vec::as_mut_slice)
+        .iter_mut()
+}
+
 struct Seed<'a> {
     path: String,
     found: &'a RefCell<Vec<String>>,

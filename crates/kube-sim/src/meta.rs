@@ -74,7 +74,6 @@ pub(crate) fn name_problems(rule: NameRule, name: &str, prefix: bool) -> Vec<Str
     match rule {
         NameRule::Subdomain => names::dns_subdomain(&shown),
         NameRule::Label => names::dns_label(&shown),
-        NameRule::Label1035 => names::dns_label_1035(&shown),
         NameRule::PathSegment => names::path_segment(name),
     }
 }
@@ -155,7 +154,7 @@ fn annotations(annotations: &Value) -> Vec<FieldError> {
 fn owners(owners: &Value) -> Vec<FieldError> {
     const FIELD: &str = "metadata.ownerReferences";
     let mut errors = Vec::new();
-    let mut controller: Option<&str> = None;
+    let mut controller: Option<String> = None;
     for owner in owners.as_array().into_iter().flatten() {
         let text = |member: &str| owner[member].as_str().unwrap_or_default();
         let (group, version) = text("apiVersion").split_once('/').unwrap_or(("", text("apiVersion")));
@@ -180,14 +179,15 @@ fn owners(owners: &Value) -> Vec<FieldError> {
             errors.push(FieldError::invalid(FIELD, owner.clone(), why));
         }
         if owner["controller"] == true {
-            if let Some(other) = controller {
+            if let Some(other) = &controller {
                 let why = format!(
-                    "Only one reference can have Controller set to true. Found \"true\" in references for {other} and {}",
+                    "Only one reference can have Controller set to true. Found \"true\" in references for {other} and {}/{}",
+                    text("kind"),
                     text("name")
                 );
                 errors.push(FieldError::invalid(FIELD, owners.clone(), &why));
             } else {
-                controller = Some(text("name"));
+                controller = Some(format!("{}/{}", text("kind"), text("name")));
             }
         }
     }
@@ -275,4 +275,27 @@ pub(crate) fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
     errors.extend(annotations(&new["metadata"]["annotations"]));
     errors.extend(owners(&new["metadata"]["ownerReferences"]));
     errors
+}
+
+/// Drops owners that are named twice; returns what to tell the writer.
+pub(crate) fn deduplicate_owners(object: &mut Value) -> Option<String> {
+    let owners = object["metadata"].get_mut("ownerReferences")?.as_array_mut()?;
+    let mut seen: Vec<Value> = Vec::new();
+    let mut twice: Vec<String> = Vec::new();
+    owners.retain(|owner| {
+        let new = !seen.contains(owner);
+        if new {
+            seen.push(owner.clone());
+        } else {
+            twice.push(owner["uid"].as_str().unwrap_or_default().to_owned());
+        }
+        new
+    });
+    (!twice.is_empty()).then(|| {
+        format!(
+            ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may \
+             reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
+            twice.join(", ")
+        )
+    })
 }

@@ -6,7 +6,6 @@ use crate::field::FieldError;
 
 pub(crate) const LABEL_1123: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 pub(crate) const SUBDOMAIN: &str = r"a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
-pub(crate) const LABEL_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 const CONFIG_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
 const QUALIFIED: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
@@ -23,27 +22,25 @@ fn longer(max: usize) -> String {
     format!("must be no more than {max} bytes")
 }
 
+/// Names of objects count characters, in words at least.
+fn longer_name(max: usize) -> String {
+    format!("must be no more than {max} characters")
+}
+
 /// Problems with a DNS label.
 pub(crate) fn dns_label(text: &str) -> Vec<String> {
     let mut problems = Vec::new();
     if text.len() > 63 {
-        problems.push(longer(63));
+        problems.push(longer_name(63));
     }
-    if !(ends(text, lower) && text.bytes().all(|b| lower(b) || b == b'-')) {
-        problems.push(LABEL_1123.to_owned());
-    }
-    problems
-}
-
-/// Problems with a DNS label that must begin with a letter.
-pub(crate) fn dns_label_1035(text: &str) -> Vec<String> {
-    let mut problems = Vec::new();
-    if text.len() > 63 {
-        problems.push(longer(63));
-    }
-    let letter = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
-    if !(letter && ends(text, lower) && text.bytes().all(|b| lower(b) || b == b'-')) {
-        problems.push(LABEL_1035.to_owned());
+    let part = |p: &str| ends(p, lower) && p.bytes().all(|b| lower(b) || b == b'-');
+    if !part(text) {
+        let dots = text.split('.').all(part);
+        problems.push(if dots {
+            "must not contain dots".to_owned()
+        } else {
+            LABEL_1123.to_owned()
+        });
     }
     problems
 }
@@ -52,11 +49,31 @@ pub(crate) fn dns_label_1035(text: &str) -> Vec<String> {
 pub(crate) fn dns_subdomain(text: &str) -> Vec<String> {
     let mut problems = Vec::new();
     if text.len() > 253 {
-        problems.push(longer(253));
+        problems.push(longer_name(253));
     }
     let part = |p: &str| ends(p, lower) && p.bytes().all(|b| lower(b) || b == b'-');
     if !text.split('.').all(part) {
         problems.push(SUBDOMAIN.to_owned());
+    }
+    problems
+}
+
+/// Problems with the name of a port of a container.
+pub(crate) fn port_name(text: &str) -> Vec<String> {
+    let mut problems = Vec::new();
+    if text.len() > 15 {
+        problems.push(longer_name(15));
+    }
+    if !text.bytes().all(|b| lower(b) || b == b'-') {
+        problems.push("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)".to_owned());
+    } else if !text.bytes().any(|b| b.is_ascii_lowercase()) {
+        problems.push("must contain at least one letter (a-z)".to_owned());
+    }
+    if text.contains("--") {
+        problems.push("must not contain consecutive hyphens".to_owned());
+    }
+    if text.starts_with('-') || text.ends_with('-') {
+        problems.push("must not begin or end with a hyphen".to_owned());
     }
     problems
 }

@@ -2,6 +2,7 @@
 //!
 //! Mirrors kubernetes/apiserver pkg/registry/generic/registry/store.go and pkg/registry/rest/{create,update}.go.
 
+mod definitions;
 mod delete;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 pub(crate) use delete::{DeleteOptions, Deleted};
 
 use crate::field::FieldError;
+use crate::kinds::crd::STORAGE as DEFINITIONS;
 use crate::managed;
 use crate::meta;
 use crate::resource::{Registry, Resource};
@@ -112,6 +114,12 @@ impl State {
         write: &Write,
     ) -> Result<Arc<Value>, Status> {
         self.admit_namespace(resource, namespace, meta::name(&object))?;
+        let mut object = object;
+        let name = meta::name(&object).to_owned();
+        resource
+            .rules
+            .admit(&mut object, namespace, &self.store)
+            .map_err(|why| Status::forbidden(resource.named(), &name, &why))?;
         let generated = meta::name(&object).is_empty() && !meta::text(&object, "generateName").is_empty();
         for _ in 1..if generated { NAME_TRIES } else { 1 } {
             match self.try_create(resource, namespace, object.clone(), write) {
@@ -140,6 +148,9 @@ impl State {
         write: &Write,
     ) -> Result<Arc<Value>, Status> {
         let version = meta::text(&object, "resourceVersion").to_owned();
+        if !write.apply {
+            managed::created(resource, &mut object, write);
+        }
         for member in [
             "deletionTimestamp",
             "deletionGracePeriodSeconds",
@@ -161,10 +172,17 @@ impl State {
         if resource.traits.generation {
             meta::set(&mut object, "generation", Some(json!(1)));
         }
+        if resource.custom.is_some() && resource.has_status() {
+            replace_member(&mut object, "status", None);
+        }
         let mut errors = resource.rules.prepare_create(&mut object, &self.store);
         if errors.is_empty() {
             errors = meta::validate(resource, &object);
             errors.extend(resource.rules.validate(&object));
+            errors.extend(resource.custom.iter().flat_map(|c| c.validate(&object)));
+        }
+        if errors.is_empty() {
+            errors = resource.rules.allocate(&mut object, None, &self.store, write.dry_run);
         }
         let name = meta::name(&object).to_owned();
         invalid(resource, &name, &errors)?;
@@ -184,14 +202,57 @@ impl State {
             };
             return Err(refuse(resource.named(), &name));
         }
-        if !write.apply {
-            managed::created(resource, &mut object, write);
-        }
         if write.dry_run {
             return Ok(Arc::new(object));
         }
-        let key = (namespace_of(resource, namespace).to_owned(), name);
-        Ok(self.store.put(&resource.storage, key, object))
+        let key = (namespace_of(resource, namespace).to_owned(), name.clone());
+        let stored = self.store.put(&resource.storage, key, object);
+        if resource.storage == DEFINITIONS {
+            self.establish(&name, write);
+        }
+        Ok(stored)
+    }
+
+    /// Server-side apply of a configuration; `decode` brings the outcome into the stored form. True when that created it.
+    pub fn apply(
+        &mut self,
+        target: Target<'_>,
+        write: &Write,
+        config: &Value,
+        force: bool,
+        decode: impl FnOnce(Value) -> Result<Value, Status>,
+    ) -> Result<(Arc<Value>, bool), Status> {
+        let resource = target.resource;
+        let mut config = config.clone();
+        let uid = meta::text(&config, "uid").to_owned();
+        let version = config["metadata"].get("resourceVersion").cloned();
+        for member in ["uid", "resourceVersion"] {
+            meta::set(&mut config, member, None);
+        }
+        let Some(old) = self
+            .store
+            .get(&resource.storage, target.namespace, target.name)
+            .cloned()
+        else {
+            if !write.subresource.is_empty() {
+                return Err(Status::not_found(resource.named(), target.name));
+            }
+            if !uid.is_empty() {
+                let why =
+                    format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
+                return Err(Status::conflict(resource.named(), target.name, &why));
+            }
+            let object = decode(managed::apply(resource, None, &config, write, force)?)?;
+            return Ok((self.create(resource, target.namespace, object, write)?, true));
+        };
+        let mut object = decode(managed::apply(resource, Some(&old), &config, write, force)?)?;
+        if !uid.is_empty() {
+            meta::set(&mut object, "uid", Some(json!(uid)));
+        }
+        if version.is_some() {
+            meta::set(&mut object, "resourceVersion", version);
+        }
+        self.replace(target, write, &old, object).map(|object| (object, false))
     }
 
     /// Replaces an object by what `make` says, given the stored one. True when that created it.
@@ -205,7 +266,7 @@ impl State {
         let old = self.store.get(&resource.storage, target.namespace, name).cloned();
         let new = make(self, old.as_ref())?;
         let Some(old) = old else {
-            if !(resource.traits.create_on_update && write.subresource.is_empty() || write.apply) {
+            if !(resource.traits.create_on_update && write.subresource.is_empty()) {
                 return Err(Status::not_found(resource.named(), name));
             }
             if let uid @ 1.. = meta::text(&new, "uid").len() {
@@ -213,6 +274,8 @@ impl State {
                 let why = precondition(resource, target, uid, "");
                 return Err(Status::conflict(resource.named(), name, &why));
             }
+            let mut new = new;
+            meta::set(&mut new, "resourceVersion", None);
             return Ok((self.create(resource, target.namespace, new, write)?, true));
         };
         self.replace(target, write, &old, new).map(|object| (object, false))
@@ -243,6 +306,16 @@ impl State {
             resource.namespaced.then(|| json!(target.namespace)),
         );
         meta::inherit(&mut new, old);
+        if resource.custom.is_some() && write.subresource == "status" {
+            let managed = new["metadata"].get("managedFields").cloned();
+            new["metadata"] = old["metadata"].clone();
+            if write.apply {
+                meta::set(&mut new, "managedFields", managed);
+            }
+        }
+        if !write.apply {
+            managed::updated(resource, &mut new, old, write);
+        }
         let mut errors = Vec::new();
         match write.subresource.as_str() {
             "" => {
@@ -250,7 +323,7 @@ impl State {
                     restore(&mut new, old, "status");
                 }
                 errors.extend(resource.rules.prepare_update(&mut new, old, &self.store));
-                if resource.traits.generation && changed(&new, old) {
+                if resource.traits.generation && changed(&new, old, resource.has_status()) {
                     let generation = old["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
                     meta::set(&mut new, "generation", Some(json!(generation)));
                 }
@@ -268,40 +341,49 @@ impl State {
             _ => {}
         }
         if errors.is_empty() {
-            errors = self.validate_change(resource, write, &new, old);
+            errors = validate_change(resource, write, &new, old);
+        }
+        if errors.is_empty() && write.subresource.is_empty() {
+            errors = resource.rules.allocate(&mut new, Some(old), &self.store, write.dry_run);
         }
         invalid(resource, name, &errors)?;
-        if !write.apply {
-            managed::updated(resource, &mut new, old, write);
-        }
         if delete::is_released(resource, &new) && meta::is_terminating(old) {
             if !write.dry_run {
                 self.store.remove(&resource.storage, &target.key());
+                self.removed(&resource.storage, write);
             }
             return Ok(Arc::new(new));
         }
-        if new == **old {
+        if managed::same(&new, old) {
             return Ok(old.clone());
         }
         if write.dry_run {
             return Ok(Arc::new(new));
         }
-        Ok(self.store.put(&resource.storage, target.key(), new))
+        let stored = self.store.put(&resource.storage, target.key(), new);
+        if resource.storage == DEFINITIONS && write.subresource.is_empty() {
+            self.establish(name, write);
+        }
+        Ok(stored)
     }
+}
 
-    fn validate_change(&self, resource: &Resource, write: &Write, new: &Value, old: &Value) -> Vec<FieldError> {
-        let mut errors = meta::validate_update(new, old);
-        // The real server asks twice: once for every kind, once in the rules of the kind.
-        if resource.custom.is_none() {
-            errors.extend(meta::validate_update(new, old));
-        }
-        if write.subresource == "status" {
-            errors.extend(resource.rules.validate_status(new, old));
-        } else if write.subresource.is_empty() {
-            errors.extend(resource.rules.validate_update(new, old));
-        }
-        errors
+fn validate_change(resource: &Resource, write: &Write, new: &Value, old: &Value) -> Vec<FieldError> {
+    let mut errors = meta::validate_update(new, old);
+    // The real server asks twice: once for every kind, once in the rules of the kind.
+    if resource.custom.is_none() {
+        errors.extend(meta::validate_update(new, old));
     }
+    if resource.traits.whole && write.subresource.is_empty() {
+        errors.extend(meta::validate(resource, new));
+    }
+    match write.subresource.as_str() {
+        "status" => errors.extend(resource.rules.validate_status(new, old)),
+        "" => errors.extend(resource.rules.validate_update(new, old)),
+        _ => {}
+    }
+    errors.extend(resource.custom.iter().flat_map(|c| c.validate(new)));
+    errors
 }
 
 fn namespace_of<'a>(resource: &Resource, namespace: &'a str) -> &'a str {
@@ -312,7 +394,7 @@ fn invalid(resource: &Resource, name: &str, errors: &[FieldError]) -> Result<(),
     if errors.is_empty() {
         return Ok(());
     }
-    Err(Status::invalid(&resource.group, &resource.kind, name, errors))
+    Err(Status::invalid(resource.error_group(), &resource.kind, name, errors))
 }
 
 fn precondition(resource: &Resource, target: Target<'_>, given: &str, found: &str) -> String {
@@ -378,11 +460,13 @@ fn keep_all_but_status(new: &mut Value, old: &Value) {
 }
 
 /// Whether anything but metadata and status differs.
-fn changed(new: &Value, old: &Value) -> bool {
+fn changed(new: &Value, old: &Value, has_status: bool) -> bool {
     let rest = |object: &Value| {
         let mut object = object.clone();
         replace_member(&mut object, "metadata", None);
-        replace_member(&mut object, "status", None);
+        if has_status {
+            replace_member(&mut object, "status", None);
+        }
         object
     };
     rest(new) != rest(old)

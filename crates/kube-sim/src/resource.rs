@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::custom::Custom;
 use crate::kinds::{self, Rules};
-use crate::schema::Shape;
+use crate::schema::{self, Shape};
 use crate::status::Named;
 
 /// All verbs of an ordinary resource.
@@ -41,6 +43,8 @@ pub(crate) struct Resource {
     pub key_prefix: String,
     pub traits: Traits,
     pub rules: &'static dyn Rules,
+    /// Told to everybody who uses the resource.
+    pub deprecation: Option<&'static str>,
     /// Set for resources that a CustomResourceDefinition made.
     pub custom: Option<Arc<Custom>>,
 }
@@ -59,8 +63,6 @@ pub(crate) struct Subresource {
 pub(crate) enum NameRule {
     Subdomain,
     Label,
-    /// Labels that begin with a letter: services.
-    Label1035,
     /// Anything that can be one segment of a path: RBAC.
     PathSegment,
 }
@@ -77,6 +79,8 @@ pub(crate) struct Traits {
     pub returns_deleted: bool,
     /// metadata.generation counts changes outside metadata and status.
     pub generation: bool,
+    /// An update is validated like a new object, metadata included, besides as a change.
+    pub whole: bool,
     /// DELETE waits for the grace period.
     pub graceful: bool,
 }
@@ -104,8 +108,23 @@ impl Resource {
         self.named().to_string()
     }
 
+    /// Brings an object of this kind into the form that is kept; gives the paths of members that it does not have. The error
+    /// is the text of what does not decode.
+    pub fn decode(&self, object: &mut Value) -> Result<Vec<String>, String> {
+        match &self.custom {
+            Some(custom) => custom.decode(self, object),
+            None => schema::decode(&self.shape, object).map(|decoded| decoded.unknown),
+        }
+    }
+
     pub fn subresource(&self, name: &str) -> Option<&Subresource> {
         self.subresources.iter().find(|s| s.name == name)
+    }
+
+    /// The group under which validation errors name the kind.
+    pub fn error_group(&self) -> &str {
+        // The two shapes of events are one kind inside.
+        if self.storage == "events" { "" } else { &self.group }
     }
 
     /// Whether objects are kept; reviews are only answered.

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 pub(crate) use decode::decode;
 pub(crate) use parse::parse;
-pub(crate) use scalar::format_time;
+pub(crate) use scalar::{format_time, parse_time};
 
 /// A set of struct types that refer to each other by index.
 #[derive(Debug, Default)]
@@ -40,8 +40,6 @@ pub(crate) struct Field {
     /// Written even when it is zero.
     pub always: bool,
     pub merge: Merge,
-    /// Strategic merge: members that the patch does not name with `$retainKeys` go.
-    pub retain: bool,
     pub own: Own,
     pub default: Option<Value>,
 }

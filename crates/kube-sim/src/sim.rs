@@ -96,6 +96,7 @@ fn prepare(state: &State, object: Value) -> Result<(Arc<Resource>, String, Value
         namespace => namespace.to_owned(),
     };
     let object = body::decode_object(&resource, object)?;
+    let object = resource.rules.to_storage(object);
     Ok((resource, namespace, object))
 }
 

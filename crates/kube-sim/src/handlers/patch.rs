@@ -9,8 +9,10 @@ use crate::field::FieldError;
 use crate::meta;
 use crate::patch;
 use crate::respond::Answer;
-use crate::schema;
 use crate::status::Status;
+
+/// How many operations a JSON patch may have.
+const OPERATIONS: usize = 10_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -26,6 +28,12 @@ pub(super) fn answer(found: &Found) -> Result<Answer, Status> {
         "application/json-patch+json" => Kind::Json,
         "application/strategic-merge-patch+json" if found.resource.custom.is_none() => Kind::Strategic,
         "application/apply-patch+yaml" => Kind::Apply,
+        "application/strategic-merge-patch+json" => {
+            return Err(Status::unsupported_media_type(
+                "the body of the request was in an unknown format - accepted media types include: \
+                 application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
+            ));
+        }
         _ => return Err(unsupported()),
     };
     let options = WriteOptions::of(found, "PatchOptions")?;
@@ -33,17 +41,55 @@ pub(super) fn answer(found: &Found) -> Result<Answer, Status> {
     let patch = read(found, kind)?;
     let mut warnings = Vec::new();
     let mut state = found.call.inner.state();
-    let (object, created) = state.update(found.target(), &options.write, |_, old| {
-        let Some(old) = old else {
-            return Err(Status::not_found(found.resource.named(), &found.call.info.name));
-        };
-        let mut patched = apply(found, kind, &patch, old)?;
-        warnings = finish(found, &mut patched, options.validation)?;
-        warnings.extend(found.resource.rules.warnings(&patched, Some(old)));
-        Ok(patched)
-    })?;
+    let (object, created) = if kind == Kind::Apply {
+        let (mut write, force) = (options.write, found.call.query.flag("force"));
+        write.apply = true;
+        let patch = checked_config(found, patch)?;
+        state.apply(found.target(), &write, &patch, force, |mut object| {
+            warnings = finish(found, &mut object, FieldValidation::Ignore)?;
+            Ok(found.resource.rules.to_storage(object))
+        })?
+    } else {
+        state.update(found.target(), &options.write, |_, old| {
+            let Some(old) = old else {
+                return Err(Status::not_found(found.resource.named(), &found.call.info.name));
+            };
+            let mut patched = apply(found, kind, &patch, &found.view(old))?;
+            warnings = finish(found, &mut patched, options.validation)?;
+            warnings.extend(meta::deduplicate_owners(&mut patched));
+            let patched = found.resource.rules.to_storage(patched);
+            warnings.extend(found.resource.rules.warnings(&patched, Some(old)));
+            Ok(patched)
+        })?
+    };
     drop(state);
     Ok(found.object(if created { 201 } else { 200 }, &object).warn(warnings))
+}
+
+/// A configuration must name its kind and may not carry managed fields; its name may be left to the URL.
+fn checked_config(found: &Found, mut config: Value) -> Result<Value, Status> {
+    let text = |member: &str| config[member].as_str().unwrap_or_default();
+    let (api_version, kind) = (text("apiVersion"), text("kind"));
+    if api_version != found.resource.api_version() || kind != found.resource.kind {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        return Err(Status::bad_request(format!(
+            "invalid object type: {group}/{version}, Kind={kind}"
+        )));
+    }
+    if config["metadata"].get("managedFields").is_some() {
+        return Err(Status::bad_request("metadata.managedFields must be nil"));
+    }
+    let name = &found.call.info.name;
+    match meta::name(&config) {
+        "" => meta::set(&mut config, "name", Some(json!(name))),
+        given if given != name => {
+            return Err(Status::bad_request(format!(
+                "the name of the object ({given}) does not match the name on the URL ({name})"
+            )));
+        }
+        _ => {}
+    }
+    Ok(found.resource.rules.to_storage(config))
 }
 
 fn unsupported() -> Status {
@@ -76,6 +122,12 @@ fn read(found: &Found, kind: Kind) -> Result<Value, Status> {
         serde_json::from_slice(bytes).map_err(|e| e.to_string())
     };
     let patch: Value = parsed.map_err(|e| Status::bad_request(format!("error decoding patch: {e}")))?;
+    if kind == Kind::Json && patch.as_array().is_some_and(|list| list.len() > OPERATIONS) {
+        let found = patch.as_array().map_or(0, Vec::len);
+        return Err(Status::too_large(format!(
+            "Request entity too large: The allowed maximum operations in a JSON patch is {OPERATIONS}, got {found}"
+        )));
+    }
     let fits = if kind == Kind::Json {
         patch.is_array()
     } else {
@@ -90,11 +142,24 @@ fn read(found: &Found, kind: Kind) -> Result<Value, Status> {
     }
 }
 
-fn apply(_found: &Found, kind: Kind, patch: &Value, old: &Value) -> Result<Value, Status> {
+fn apply(found: &Found, kind: Kind, patch: &Value, old: &Value) -> Result<Value, Status> {
     let mut object = old.clone();
     match kind {
         Kind::Merge => patch::merge(&mut object, patch),
-        Kind::Json | Kind::Strategic | Kind::Apply => return Err(unsupported()),
+        Kind::Json => {
+            let operations = patch.as_array().map_or(&[][..], Vec::as_slice);
+            patch::json_patch(&mut object, operations).map_err(|_| {
+                Status::new(
+                    422,
+                    "Invalid",
+                    "the server rejected our request due to an error in our request",
+                )
+                .with_details(json!({}))
+            })?;
+        }
+        Kind::Strategic => patch::strategic_merge(&found.resource.shape, &mut object, patch)
+            .map_err(|bad| Status::internal_plain(bad.0))?,
+        Kind::Apply => return Err(unsupported()),
     }
     Ok(object)
 }
@@ -104,12 +169,8 @@ fn finish(found: &Found, object: &mut Value, validation: FieldValidation) -> Res
     let invalid = |object: &Value, why: &str| {
         Status::invalid("", "", "", &[FieldError::invalid("patch", object.to_string(), why)])
     };
-    let decoded = schema::decode(&found.resource.shape, object).map_err(|why| invalid(object, &why))?;
-    let mut problems: Vec<String> = decoded
-        .unknown
-        .iter()
-        .map(|path| format!("unknown field \"{path}\""))
-        .collect();
+    let unknown = found.resource.decode(object).map_err(|why| invalid(object, &why))?;
+    let mut problems: Vec<String> = unknown.iter().map(|path| format!("unknown field \"{path}\"")).collect();
     if validation == FieldValidation::Strict && !problems.is_empty() {
         return Err(invalid(
             object,

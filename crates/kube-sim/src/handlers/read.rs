@@ -9,9 +9,11 @@ use serde_json::{Value, json};
 use super::Found;
 use super::options::{ListOptions, Selectors};
 use crate::ops::{State, Target};
+use crate::resource::Resource;
 use crate::respond::{Answer, Form};
 use crate::status::Status;
 use crate::store::Key;
+use crate::table;
 
 /// How many objects are read at once when a selector may drop most of them.
 const EXPIRED_TOKEN: &str = "The provided continue parameter is too old to display a consistent list result. You can start a new \
@@ -175,7 +177,7 @@ pub(super) fn list(found: &Found) -> Result<Answer, Status> {
         .into_iter()
         .filter(|(key, object)| token.as_ref().is_none_or(|t| *key > t.after) && selectors.matches(found, object))
         .collect();
-    let mut metadata = json!({"resourceVersion": revision.to_string()});
+    let mut metadata = list_metadata(&found.resource, revision.to_string());
     // A list from the watch cache is never cut into pages.
     let cached = options.resource_version == "0";
     if options.limit > 0 && matching.len() > options.limit && !cached {
@@ -192,7 +194,20 @@ pub(super) fn list(found: &Found) -> Result<Answer, Status> {
             metadata["remainingItemCount"] = json!(rest);
         }
     }
+    if found.form == Form::Table {
+        let objects: Vec<Value> = matching.iter().map(|(_, object)| found.view(object)).collect();
+        return table::table(found, &objects, metadata).map(Answer::ok);
+    }
     Ok(Answer::ok(body(found, &matching, metadata)))
+}
+
+/// The metadata of a list. Lists of custom resources always have a continue token, empty at the end.
+pub(super) fn list_metadata(resource: &Resource, revision: String) -> Value {
+    if resource.custom.is_some() {
+        json!({"continue": "", "resourceVersion": revision})
+    } else {
+        json!({"resourceVersion": revision})
+    }
 }
 
 fn body(found: &Found, objects: &[(Key, Arc<Value>)], metadata: Value) -> Value {

@@ -19,7 +19,7 @@ pub(super) fn answer(call: &Call, resource: &Resource) -> Answer {
         api_version: &api_version,
         kind: &resource.kind,
         shape: &resource.shape,
-        custom: false,
+        custom: None,
     };
     let result = body::decode(&call.parts.headers, &call.body, wanted, FieldValidation::Ignore)
         .and_then(|decoded| review(call, resource, decoded.object));

@@ -18,7 +18,7 @@ impl Found {
             api_version,
             kind: &self.resource.kind,
             shape: &self.resource.shape,
-            custom: self.resource.custom.is_some(),
+            custom: self.resource.custom.is_some().then_some(&*self.resource),
         }
     }
 
@@ -32,6 +32,8 @@ impl Found {
         )?;
         body::complete(&self.resource, &mut decoded.object);
         self.check_namespace(&decoded.object)?;
+        decoded.warnings.extend(meta::deduplicate_owners(&mut decoded.object));
+        decoded.object = self.resource.rules.to_storage(decoded.object);
         Ok(decoded)
     }
 
@@ -189,9 +191,9 @@ pub(super) fn delete_collection(found: &Found) -> Result<Answer, Status> {
             namespace: &namespace,
             name: &name,
         };
-        match state.delete(target, &options, &write)? {
-            Deleted::Object(object) | Deleted::Gone(object) => items.push(object),
-        }
+        state.delete(target, &options, &write)?;
+        // What is answered is what was found, not what became of it.
+        items.push(object);
     }
     let revision = state.store.revision().to_string();
     drop(state);
@@ -210,7 +212,7 @@ pub(super) fn delete_collection(found: &Found) -> Result<Answer, Status> {
         200,
         Payload::Object(serde_json::json!({
             "kind": found.resource.list_kind, "apiVersion": found.resource.api_version(),
-            "metadata": {"resourceVersion": revision}, "items": items,
+            "metadata": super::read::list_metadata(&found.resource, revision), "items": items,
         })),
     ))
 }
@@ -221,7 +223,7 @@ pub(super) fn decode_as(found: &Found, api_version: &str, kind: &str, shape: &Sh
         api_version,
         kind,
         shape,
-        custom: false,
+        custom: None,
     };
     body::decode(
         &found.call.parts.headers,

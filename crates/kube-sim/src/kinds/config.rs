@@ -33,7 +33,8 @@ impl Rules for ConfigMap {
             total += value.as_str().map_or(0, |v| v.len() / 4 * 3);
         }
         if total > TOTAL {
-            errors.push(FieldError::too_long("", TOTAL));
+            // The root of an object has no path; the real server prints it so.
+            errors.push(FieldError::too_long("[]", TOTAL));
         }
         errors
     }

@@ -10,6 +10,14 @@ use crate::field::FieldError;
 pub(crate) struct Lease;
 
 impl Rules for Lease {
+    fn default(&self, object: &mut Value) {
+        // Coordinated leader election is off.
+        if let Some(spec) = object["spec"].as_object_mut() {
+            spec.shift_remove("strategy");
+            spec.shift_remove("preferredHolder");
+        }
+    }
+
     fn validate(&self, object: &Value) -> Vec<FieldError> {
         let mut errors = Vec::new();
         let spec = &object["spec"];

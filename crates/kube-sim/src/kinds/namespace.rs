@@ -22,7 +22,7 @@ impl Rules for Namespace {
 
     fn prepare_create(&self, object: &mut Value, _store: &Store) -> Vec<FieldError> {
         object["status"] = json!({"phase": "Active"});
-        let finalizers = object["spec"]["finalizers"].as_array_mut();
+        let finalizers = object.pointer_mut("/spec/finalizers").and_then(Value::as_array_mut);
         match finalizers {
             Some(list) if list.iter().any(|f| f == "kubernetes") => {}
             Some(list) => list.push(json!("kubernetes")),

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::Rules;
 use crate::field::FieldError;
+use crate::json::list_mut;
 
 const GROUP: &str = "rbac.authorization.k8s.io";
 
@@ -61,7 +62,7 @@ impl Rules for Binding {
         if object["roleRef"]["apiGroup"].as_str().unwrap_or_default().is_empty() {
             object["roleRef"]["apiGroup"] = json!(GROUP);
         }
-        for subject in object["subjects"].as_array_mut().into_iter().flatten() {
+        for subject in list_mut(object, "/subjects") {
             if matches!(subject["kind"].as_str(), Some("User" | "Group")) && subject.get("apiGroup").is_none() {
                 subject["apiGroup"] = json!(GROUP);
             }

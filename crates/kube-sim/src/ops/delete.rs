@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{State, Target, Write};
 use crate::field::FieldError;
+use crate::kinds::crd::STORAGE as DEFINITIONS;
 use crate::meta;
 use crate::resource::Resource;
 use crate::schema::format_time;
@@ -101,6 +102,13 @@ impl State {
         options.validate()?;
         check_preconditions(resource, target.name, &old, options)?;
 
+        if resource.storage == DEFINITIONS {
+            let write = Write {
+                dry_run: write.dry_run || options.dry_run,
+                ..write.clone()
+            };
+            return Ok(Deleted::Object(self.delete_definition(target, &old, &write)));
+        }
         let grace = if resource.traits.graceful {
             self.grace(&old, options)
         } else {
@@ -111,7 +119,12 @@ impl State {
         meta::set(&mut new, "finalizers", (!wanted.is_empty()).then(|| json!(wanted)));
         let kept_by_spec = is_namespace && new["spec"]["finalizers"].as_array().is_some_and(|f| !f.is_empty());
         if wanted.is_empty() && grace == 0 && !kept_by_spec {
-            return Ok(self.remove(target, &old, options, write));
+            if resource.traits.graceful {
+                mark(&mut new, &old, 0, false, write);
+            } else {
+                new = Value::clone(&old);
+            }
+            return Ok(self.remove(target, new, options, write));
         }
         mark(&mut new, &old, grace, is_namespace, write);
         if is_namespace {
@@ -137,15 +150,18 @@ impl State {
         if finished || nowhere { 0 } else { asked.max(0) }
     }
 
-    fn remove(&mut self, target: Target<'_>, old: &Arc<Value>, options: &DeleteOptions, write: &Write) -> Deleted {
+    fn remove(&mut self, target: Target<'_>, mut last: Value, options: &DeleteOptions, write: &Write) -> Deleted {
         let resource = target.resource;
-        let last = if write.dry_run || options.dry_run {
-            old.clone()
-        } else {
-            self.store
-                .remove(&resource.storage, &target.key())
-                .unwrap_or_else(|| old.clone())
-        };
+        if !(write.dry_run || options.dry_run) {
+            self.store.remove(&resource.storage, &target.key());
+            meta::set(
+                &mut last,
+                "resourceVersion",
+                Some(json!(self.store.revision().to_string())),
+            );
+            self.removed(&resource.storage, write);
+        }
+        let last = Arc::new(last);
         if resource.traits.returns_deleted {
             Deleted::Object(last)
         } else {

@@ -60,7 +60,6 @@ fn field(text: &str, line: usize, ids: &HashMap<String, usize>) -> Result<Field,
         ty,
         always: spelled.ends_with('!'),
         merge: Merge::Replace,
-        retain: false,
         own: Own::Plain,
         default: None,
     };
@@ -68,7 +67,6 @@ fn field(text: &str, line: usize, ids: &HashMap<String, usize>) -> Result<Field,
         match word.split_once('=').unwrap_or((word, "")) {
             ("merge", "") => field.merge = Merge::Set,
             ("merge", key) => field.merge = Merge::Key(key.to_owned()),
-            ("retain", "") => field.retain = true,
             ("set", "") => field.own = Own::Set,
             ("atomic", "") => field.own = Own::Atomic,
             ("keys", keys) => field.own = Own::Keys(keys.split(',').map(str::to_owned).collect()),
@@ -127,11 +125,10 @@ mod tests {
     #[test]
     fn a_field_line_says_type_presence_merge_and_ownership() {
         let schema =
-            parse("type A\n  list []B! merge=name retain keys=name,port\n\ntype B atomic\n  n *int32 default=3\n")
-                .unwrap();
+            parse("type A\n  list []B! merge=name keys=name,port\n\ntype B atomic\n  n *int32 default=3\n").unwrap();
         let field = &schema.structs[0].fields[0];
         assert_eq!(field.ty, Type::List(Box::new(Type::Struct(1))));
-        assert!(field.always && field.retain);
+        assert!(field.always);
         assert_eq!(field.merge, Merge::Key("name".into()));
         assert_eq!(field.own, Own::Keys(vec!["name".into(), "port".into()]));
         assert!(schema.structs[1].atomic);

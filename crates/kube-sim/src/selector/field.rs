@@ -116,13 +116,8 @@ impl FieldSelector {
 }
 
 fn unsupported(resource: &Resource, field: &str) -> String {
-    if selectable(resource).is_empty() {
-        return format!(
-            "Unable to find \"{}, Resource={}\" that match label selector \"\", field selector \"{field}\": field label \
-             not supported: {field}",
-            resource.api_version(),
-            resource.plural
-        );
+    if selectable(resource).is_empty() && resource.custom.is_none() {
+        return format!("\"{field}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"");
     }
     format!("field label not supported: {field}")
 }
