@@ -76,28 +76,27 @@ impl LoadBalancers for MemoryCloud {
     async fn ensure(&self, cluster: &str, service: &Service, nodes: &[Arc<Node>]) -> Result<Balancer, CloudError> {
         let name = LoadBalancers::name(self, cluster, service);
         let (hosts, ports) = (hosts(nodes), ports(service));
-        let found = match self.find(&name).await? {
-            Some(found) => found,
-            None => {
-                // Reserved under the balancer's name: whoever comes again finds it and reserves no second one.
-                let address = self
-                    .request(Op::ReserveAddress, &name, |state| {
-                        let next = format!("203.0.113.{}", state.addresses.len() + 1);
-                        Ok(state.addresses.entry(name.clone()).or_insert(next).clone())
-                    })
-                    .await?;
-                let fresh = MemoryBalancer {
-                    service: service.key(),
-                    cluster: cluster.to_owned(),
-                    address,
-                    hosts: hosts.clone(),
-                    ports: ports.clone(),
-                };
-                self.request(Op::CreateBalancer, &name, |state| {
-                    Ok(state.balancers.entry(name.clone()).or_insert(fresh).clone())
+        let found = if let Some(found) = self.find(&name).await? {
+            found
+        } else {
+            // Reserved under the balancer's name: whoever comes again finds it and reserves no second one.
+            let address = self
+                .request(Op::ReserveAddress, &name, |state| {
+                    let next = format!("203.0.113.{}", state.addresses.len() + 1);
+                    Ok(state.addresses.entry(name.clone()).or_insert(next).clone())
                 })
-                .await?
-            }
+                .await?;
+            let fresh = MemoryBalancer {
+                service: service.key(),
+                cluster: cluster.to_owned(),
+                address,
+                hosts: hosts.clone(),
+                ports: ports.clone(),
+            };
+            self.request(Op::CreateBalancer, &name, |state| {
+                Ok(state.balancers.entry(name.clone()).or_insert(fresh).clone())
+            })
+            .await?
         };
         if found.hosts != hosts || found.ports != ports {
             self.set_hosts(&name, hosts, ports).await?;

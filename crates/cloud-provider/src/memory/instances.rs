@@ -20,6 +20,7 @@ pub struct Instance {
     host: String,
     metadata: Metadata,
     running: bool,
+    elsewhere: bool,
 }
 
 /// How lists of instances are wrong.
@@ -41,6 +42,7 @@ impl Instance {
             host: host.to_owned(),
             metadata: Metadata::default(),
             running: true,
+            elsewhere: false,
         }
     }
 
@@ -76,6 +78,13 @@ impl Instance {
     #[must_use]
     pub fn label(mut self, key: &str, value: &str) -> Self {
         self.metadata.labels.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Gives it the mark of another cluster.
+    #[must_use]
+    pub fn elsewhere(mut self) -> Self {
+        self.elsewhere = true;
         self
     }
 
@@ -142,6 +151,9 @@ impl MemoryCloud {
     }
 
     fn sighting(&self, instance: Instance) -> Sighting {
+        if instance.elsewhere {
+            return Sighting::Unknown(Unknown::Foreign);
+        }
         if !instance.running {
             return Sighting::ShutDown;
         }

@@ -109,8 +109,8 @@ async fn the_script_fails_delays_and_loses_requests_in_order() {
         (1, 1),
         "nothing is made twice"
     );
-    cloud.delete("c", &service).await.unwrap();
-    cloud.delete("c", &service).await.unwrap();
+    LoadBalancers::delete(&cloud, "c", &service).await.unwrap();
+    LoadBalancers::delete(&cloud, "c", &service).await.unwrap();
     assert!(cloud.balancers().is_empty() && cloud.addresses().is_empty());
 }
 

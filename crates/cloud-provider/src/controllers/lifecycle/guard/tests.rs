@@ -1,0 +1,146 @@
+use super::*;
+use crate::cloud::{Metadata, Unknown};
+use crate::error::CloudError;
+
+fn node(n: usize, ready: Ready) -> Arc<Node> {
+    Arc::new(Node {
+        name: format!("n{n}"),
+        uid: format!("u{n}"),
+        ready,
+        ..Node::default()
+    })
+}
+
+fn seen(n: usize, ready: Ready, sighting: &Sighting) -> Seen {
+    Seen::new(node(n, ready), sighting)
+}
+
+fn there() -> Sighting {
+    Sighting::Running(Metadata::default())
+}
+
+fn unknown() -> Sighting {
+    Sighting::Unknown(Unknown::Failed(CloudError::new(kit::Class::Transient, "no answer")))
+}
+
+/// A sweep over `total` nodes: the first `gone` are not ready and denied, the next `alive_gone` are ready and denied.
+fn sweep(total: usize, gone: usize, alive_gone: usize) -> Vec<Seen> {
+    (0..total)
+        .map(|n| match n {
+            n if n < gone => seen(n, Ready::Unknown, &Sighting::Gone),
+            n if n < gone + alive_gone => seen(n, Ready::Yes, &Sighting::Gone),
+            n => seen(n, Ready::Yes, &there()),
+        })
+        .collect()
+}
+
+/// Judges the same sweep every five seconds, so many times; the last verdict counts.
+async fn after(guard: &mut Guard, sweeps: usize, seen: &[Seen]) -> Verdict {
+    let mut verdict = guard.judge(seen);
+    for _ in 1..sweeps {
+        tokio::time::advance(Duration::from_secs(5)).await;
+        verdict = guard.judge(seen);
+    }
+    verdict
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_goes_after_repeated_denials_over_the_grace_time_and_not_before() {
+    let mut guard = Guard::new(GuardOptions::default());
+    assert!(
+        after(&mut guard, 6, &sweep(10, 1, 0)).await.delete.is_empty(),
+        "25 seconds are not 30"
+    );
+    tokio::time::advance(Duration::from_secs(5)).await;
+    let verdict = guard.judge(&sweep(10, 1, 0));
+    assert_eq!(
+        verdict.delete.iter().map(|node| node.name.as_str()).collect::<Vec<_>>(),
+        ["n0"]
+    );
+
+    let mut guard = Guard::new(GuardOptions::default());
+    guard.judge(&sweep(10, 1, 0));
+    tokio::time::advance(Duration::from_mins(60)).await;
+    assert!(
+        guard.judge(&sweep(10, 1, 0)).delete.is_empty(),
+        "two denials are not three"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_says_nothing_neither_counts_nor_clears_and_a_sighting_clears() {
+    let mut guard = Guard::new(GuardOptions::default());
+    after(&mut guard, 6, &sweep(10, 1, 0)).await;
+    let mut nothing = sweep(10, 1, 0);
+    nothing[0] = seen(0, Ready::Unknown, &unknown());
+    tokio::time::advance(Duration::from_secs(5)).await;
+    let verdict = guard.judge(&nothing);
+    assert!(verdict.delete.is_empty() && verdict.suspects.len() == 1);
+    assert_eq!(guard.judge(&sweep(10, 1, 0)).delete.len(), 1);
+
+    for cleared in [there(), Sighting::ShutDown] {
+        nothing[0] = seen(0, Ready::Unknown, &cleared);
+        assert!(guard.judge(&nothing).suspects.is_empty());
+        assert!(guard.judge(&sweep(10, 1, 0)).delete.is_empty(), "counting starts anew");
+    }
+    after(&mut guard, 10, &sweep(10, 1, 0)).await;
+    nothing[0] = seen(0, Ready::Yes, &Sighting::Gone);
+    assert!(guard.judge(&nothing).delete.is_empty(), "a ready node never goes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_at_once_are_held_however_long_it_lasts() {
+    for (total, gone, held) in [
+        (1, 1, false),
+        (2, 1, false),
+        (2, 2, true),
+        (3, 1, false),
+        (3, 2, true),
+        (3, 3, true),
+        (10, 3, false),
+        (10, 4, true),
+        (1000, 333, false),
+        (1000, 334, true),
+    ] {
+        let mut guard = Guard::new(GuardOptions::default());
+        let verdict = after(&mut guard, 30, &sweep(total, gone, 0)).await;
+        assert_eq!(verdict.held.is_some(), held, "{gone} of {total}");
+        assert_eq!(verdict.delete.len(), if held { 0 } else { gone }, "{gone} of {total}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cloud_that_denies_what_is_plainly_alive_is_not_believed() {
+    for (total, gone, alive_gone, held) in [
+        (10, 1, 1, true),
+        (10, 1, 2, true),
+        (100, 1, 4, false),
+        (100, 1, 5, true),
+        (5000, 10, 200, false),
+    ] {
+        let mut guard = Guard::new(GuardOptions::default());
+        let verdict = after(&mut guard, 10, &sweep(total, gone, alive_gone)).await;
+        assert_eq!(
+            matches!(verdict.held, Some(Held::Contradicted { .. })),
+            held,
+            "{total} {gone} {alive_gone}"
+        );
+        assert_eq!(verdict.delete.is_empty(), held);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_of_the_same_name_is_judged_for_itself() {
+    let mut guard = Guard::new(GuardOptions::default());
+    after(&mut guard, 6, &sweep(10, 1, 0)).await;
+    tokio::time::advance(Duration::from_secs(5)).await;
+    let mut again = sweep(10, 1, 0);
+    let reborn = Node {
+        uid: "another".to_owned(),
+        ..Node::clone(&again[0].node)
+    };
+    again[0] = Seen::new(Arc::new(reborn), &Sighting::Gone);
+    let verdict = guard.judge(&again);
+    assert!(verdict.delete.is_empty() && verdict.suspects.len() == 1);
+    assert_eq!(guard.suspects().len(), 1, "the one that went is forgotten");
+}

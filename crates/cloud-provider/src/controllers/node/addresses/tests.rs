@@ -1,0 +1,151 @@
+use super::*;
+
+fn addresses(text: &str) -> Vec<Address> {
+    let one = |word: &str| {
+        let (kind, address) = word.split_once('=').unwrap();
+        let kind = match kind {
+            "Int" => AddressType::InternalIp,
+            "Ext" => AddressType::ExternalIp,
+            "IntDNS" => AddressType::InternalDns,
+            "ExtDNS" => AddressType::ExternalDns,
+            _ => AddressType::Hostname,
+        };
+        Address::new(kind, address)
+    };
+    text.split_whitespace().map(one).collect()
+}
+
+/// node/helpers/address_test.go, TestGetNodeAddressesFromNodeIP: the node IP, the cloud's addresses, the result. Every
+/// case ends with the host name.
+const CASES: &[(&str, &str, &str)] = &[
+    ("10.1.1.1", "Int=10.1.1.1", "Int=10.1.1.1"),
+    (
+        "55.55.55.55",
+        "Int=10.1.1.1 Ext=55.55.55.55",
+        "Ext=55.55.55.55 Int=10.1.1.1",
+    ),
+    (
+        "55.55.55.55",
+        "Int=44.44.44.44 Ext=44.44.44.44 Int=55.55.55.55 Ext=55.55.55.55",
+        "Int=55.55.55.55 Ext=55.55.55.55",
+    ),
+    (
+        "10.1.1.1",
+        "Int=10.1.1.1 Ext=55.55.55.55 IntDNS=ip-10-1-1-1 ExtDNS=ec2-55",
+        "Int=10.1.1.1 Ext=55.55.55.55 IntDNS=ip-10-1-1-1 ExtDNS=ec2-55",
+    ),
+    (
+        "10.1.1.1",
+        "Int=10.1.1.1 Int=10.2.2.2 Int=10.3.3.3 Ext=55.55.55.55",
+        "Int=10.1.1.1 Ext=55.55.55.55",
+    ),
+    ("10.2.2.2", "Int=10.1.1.1 Ext=55.55.55.55", "error"),
+    (
+        "2600:1f14:1d4:d101::ba3d",
+        "Int=10.1.1.1 Int=2600:1f14:1d4:d101:0:0:0:ba3d",
+        "Int=2600:1f14:1d4:d101:0:0:0:ba3d",
+    ),
+    ("10.1.1.1,fc01:1234::5678", "Int=10.1.1.1", "error"),
+    (
+        "10.1.1.1,fc01:1234::5678",
+        "Int=10.1.1.1 Int=fc01:1234::5678",
+        "Int=10.1.1.1 Int=fc01:1234::5678",
+    ),
+    (
+        "10.1.1.1,fc01:1234::5678",
+        "Int=fc01:1234::5678 Int=10.1.1.1",
+        "Int=10.1.1.1 Int=fc01:1234::5678",
+    ),
+    (
+        "10.1.1.1,fc01:1234::5678",
+        "Int=10.1.1.1 Int=10.1.1.2 Int=fc01:1234::1234 Int=fc01:1234::5678",
+        "Int=10.1.1.1 Int=fc01:1234::5678",
+    ),
+    (
+        "10.1.1.1,fc01:1234::5678",
+        "Int=10.1.1.1 Ext=55.55.55.55 Int=fc01:1234::1234 Int=fc01:1234::5678",
+        "Int=10.1.1.1 Int=fc01:1234::5678 Ext=55.55.55.55",
+    ),
+    (
+        "fc01:1234::5678,10.1.1.1",
+        "Int=10.1.1.1 Ext=55.55.55.55 Int=fc01:1234::5678 Ext=2001:db1::1",
+        "Int=fc01:1234::5678 Int=10.1.1.1 Ext=55.55.55.55 Ext=2001:db1::1",
+    ),
+    (
+        "55.55.55.55,fc01:1234::5678",
+        "Int=10.1.1.1 Ext=55.55.55.55 Int=fc01:1234::5678 Ext=2001:db1::1",
+        "Ext=55.55.55.55 Int=fc01:1234::5678",
+    ),
+];
+
+#[test]
+fn kubelets_addresses_come_first_and_exclude_others_of_their_type() {
+    for (ip, cloud, expected) in CASES {
+        let cloud = addresses(&format!("{cloud} Hostname=hostname"));
+        match provided_addresses(ip, &cloud) {
+            Ok(found) => assert_eq!(
+                found,
+                addresses(&format!("{expected} Hostname=hostname")),
+                "{ip} of {cloud:?}"
+            ),
+            Err(error) => assert_eq!(*expected, "error", "{ip} of {cloud:?}: {error}"),
+        }
+    }
+    println!("node address helper: {} upstream cases", CASES.len());
+}
+
+#[test]
+fn what_is_no_address_or_too_many_is_refused_in_upstreams_words() {
+    for (value, text) in [
+        ("", "failed to parse node IP \"\": could not parse \"\""),
+        (
+            "invalid-ip",
+            "failed to parse node IP \"invalid-ip\": could not parse \"invalid-ip\"",
+        ),
+        (
+            "1.2.3.4, ::1",
+            "failed to parse node IP \"1.2.3.4, ::1\": could not parse \" ::1\"",
+        ),
+        (
+            "1.2.3.256",
+            "failed to parse node IP \"1.2.3.256\": could not parse \"1.2.3.256\"",
+        ),
+        (
+            "1.2.3.4,5.6.7.8",
+            "failed to parse node IP \"1.2.3.4,5.6.7.8\": must contain either a single IP or a dual-stack pair of IPs",
+        ),
+        (
+            "0.0.0.0,fd00::1",
+            "failed to parse node IP \"0.0.0.0,fd00::1\": dual-stack node IP cannot include '0.0.0.0' or '::'",
+        ),
+    ] {
+        assert_eq!(provided_addresses(value, &[]).unwrap_err().to_string(), text);
+    }
+}
+
+#[test]
+fn leading_zeros_are_decimal_and_a_mapped_address_is_ipv4() {
+    assert_eq!(parse_ip("010.001.01.1"), parse_ip("10.1.1.1"));
+    assert_eq!(parse_ip("::ffff:10.1.1.1"), parse_ip("10.1.1.1"));
+}
+
+#[test]
+fn the_nodes_own_host_name_stays_only_when_the_cloud_has_none() {
+    let node = Node {
+        addresses: addresses("Hostname=own"),
+        ..Node::default()
+    };
+    let say = |text: &str| Metadata {
+        addresses: addresses(text),
+        ..Metadata::default()
+    };
+    assert_eq!(
+        desired_addresses(&node, &say("Int=10.0.0.1")).unwrap(),
+        Some(addresses("Int=10.0.0.1 Hostname=own"))
+    );
+    assert_eq!(
+        desired_addresses(&node, &say("Hostname=cloud")).unwrap(),
+        Some(addresses("Hostname=cloud"))
+    );
+    assert_eq!(desired_addresses(&node, &say("")).unwrap(), None, "kubelet's are kept");
+}
