@@ -15,7 +15,15 @@ use crate::error::Error;
 /// left-over file with the number of a dead process means nothing.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that another thread is just starting has the file open until it becomes another
+        // program.
+        let _ = self.file.unlock();
+    }
 }
 
 fn open(path: &Path) -> Result<File, Error> {
@@ -71,7 +79,7 @@ impl Lock {
         let _ = file.set_len(0);
         let _ = file.rewind();
         let _ = write!(file, "{}", std::process::id());
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 
     /// Whether somebody holds it now. Looking never makes anybody fail, at most wait a moment.

@@ -19,7 +19,7 @@ use crate::error::{Error, Fault};
 use crate::event::Event;
 use crate::host::Host;
 pub(crate) use classify::classify;
-pub(crate) use text::{command_line, json_array, last_words, redact, strip_ansi};
+pub(crate) use text::{beginning, command_line, json_array, last_words, redact, strip_ansi};
 
 /// What standard output may hold; more is no answer to anything we ask.
 const MOST_OUTPUT: usize = 16 * 1024 * 1024;
@@ -214,12 +214,11 @@ impl Tool {
 
 /// The words of a command line that say what it does.
 fn verb(args: &[&str]) -> String {
-    args.iter()
-        .take_while(|arg| !arg.starts_with('-'))
-        .take(2)
-        .copied()
-        .collect::<Vec<_>>()
-        .join(" ")
+    let words = args
+        .iter()
+        .take_while(|arg| !arg.starts_with('-') && arg.len() <= 64)
+        .take(2);
+    words.copied().collect::<Vec<_>>().join(" ")
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

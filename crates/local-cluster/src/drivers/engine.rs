@@ -137,13 +137,18 @@ impl Engine {
             .ask(&["ps", "-a", "--filter", &filter, "--format", "{{.Names}}"])
             .await?
             .success()?;
-        Ok(output
+        let names: Vec<&str> = output
             .stdout
             .lines()
             .map(str::trim)
             .filter(|name| !name.is_empty())
-            .map(ToOwned::to_owned)
-            .collect())
+            .collect();
+        let is_name =
+            |name: &&str| name.len() <= 255 && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+        if !names.iter().all(is_name) {
+            return Err(output.unreadable("a list of container names"));
+        }
+        Ok(names.into_iter().map(ToOwned::to_owned).collect())
     }
 
     /// The values a label has on containers that run.

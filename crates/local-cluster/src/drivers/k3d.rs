@@ -137,7 +137,7 @@ impl Driver for K3d {
     }
 
     fn creation_defaults(&self) -> Settings {
-        [("servers", "1"), ("agents", "0")]
+        [("servers", "1"), ("agents", "0"), ("noLoadBalancer", "false")]
             .map(|(field, value)| (field.to_owned(), Setting::plain(value)))
             .into()
     }

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::kubeconfig::{self, Entry};
 use crate::probe::probe;
 use crate::record::{Record, Step};
-use crate::settings::{Difference, Settings, differences};
+use crate::settings::{Applies, Difference, Settings, differences};
 
 /// The longest a single question to the API server may take while waiting for it.
 const QUESTION: Duration = Duration::from_secs(3);
@@ -117,17 +117,7 @@ impl Lifecycle {
         let Some(record) = Record::load(&self.host, self.driver.name(), self.driver.profile()) else {
             return Ok(());
         };
-        let left = match record.phase {
-            Step::Creating if !self.driver.resumes_creation() => {
-                let short = differences(&record.spec, &sight.settings, &Settings::new(), |_, _, _| {
-                    crate::settings::Applies::Recreate
-                });
-                sight.phase != Phase::Running || !short.is_empty()
-            }
-            Step::Destroying => true,
-            _ => false,
-        };
-        if !left {
+        if !self.is_half_made(&record, sight) && record.phase != Step::Destroying {
             return Ok(());
         }
         let found = if sight.parts.is_empty() {
@@ -139,6 +129,17 @@ impl Lifecycle {
             cluster: self.title(),
             found,
         })
+    }
+
+    /// Whether an unfinished creation left less than it was to make.
+    pub(super) fn is_half_made(&self, record: &Record, sight: &Sight) -> bool {
+        if record.phase != Step::Creating || self.driver.resumes_creation() {
+            return false;
+        }
+        let short = differences(&record.spec, &sight.settings, &Settings::new(), |_, _, _| {
+            Applies::Recreate
+        });
+        sight.phase != Phase::Running || !short.is_empty()
     }
 
     /// Tells what a creation that failed left, and forgets about it when that is nothing.

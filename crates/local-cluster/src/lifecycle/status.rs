@@ -64,6 +64,14 @@ impl Lifecycle {
                 }
             }
         };
+        let half_made = record.is_some_and(|record| self.is_half_made(record, sight));
+        if half_made && sight.exists() && state == State::Ready {
+            // Its API may answer all the same: of three servers, one is enough for that.
+            (state, reason) = (State::NotReady, sight.parts.join(", "));
+        }
+        if busy && step == Some(Step::Creating) && state == State::Ready {
+            (state, reason) = (State::NotReady, String::new());
+        }
         if state != State::Ready && busy {
             (state, reason) = match step {
                 Some(Step::Stopping | Step::Destroying) => {

@@ -96,7 +96,9 @@ const MEANINGS: &[(Fault, &[&str])] = &[
 
 /// Decides why a program failed from what it printed.
 pub(crate) fn classify(output: &Output) -> Fault {
-    let text = format!("{}\n{}", output.stderr, output.stdout).to_lowercase();
+    // Whoever prints more than this does not say why.
+    let part = |text| crate::tool::beginning(text, 256 * 1024);
+    let text = format!("{}\n{}", part(&output.stderr), part(&output.stdout)).to_lowercase();
     let says = |needle: &&str| text.contains(needle);
     // k3d says the same when there is no cluster and when it could not look.
     let could_not_look = text.contains("failed to get nodes");

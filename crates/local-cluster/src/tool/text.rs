@@ -8,6 +8,18 @@ use serde::de::DeserializeOwned;
 /// The longest message taken from a program's output.
 const LONGEST: usize = 600;
 
+/// What of a line is looked at.
+const LONGEST_LINE: usize = 4 * 1024;
+
+/// The first so many bytes of a text, or a few less: a character is not cut.
+pub(crate) fn beginning(text: &str, most: usize) -> &str {
+    let mut end = most.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
 fn pattern(text: &'static str) -> Regex {
     Regex::new(text).expect("the pattern is a constant that the tests compile")
 }
@@ -52,9 +64,8 @@ pub(crate) fn last_words(stderr: &str, stdout: &str) -> String {
     });
     let lines = |text: &'_ str| -> Vec<String> {
         text.lines()
-            .map(str::trim)
+            .map(|line| beginning(line.trim(), LONGEST_LINE).to_owned())
             .filter(|line| !line.is_empty())
-            .map(ToOwned::to_owned)
             .collect()
     };
     let (errors, results) = (lines(stderr), lines(stdout));

@@ -1,0 +1,119 @@
+//! The programs that stay: etcd, kube-apiserver and the simulator.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hyper::Request;
+use hyper::body::Incoming;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::play::Play;
+use crate::serve::{acceptor, certificate, reply, serve};
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
+}
+
+async fn terminated() {
+    signal(SignalKind::terminate()).unwrap().recv().await;
+}
+
+fn file(play: &Play, flag: &str) -> String {
+    std::fs::read_to_string(play.flag(&[flag]).unwrap()).unwrap()
+}
+
+/// Binds, or complains the way Go programs do.
+async fn listen(address: &str) -> Option<TcpListener> {
+    match TcpListener::bind(address).await {
+        Ok(listener) => Some(listener),
+        Err(_) => {
+            eprintln!("listen tcp {address}: bind: address already in use");
+            None
+        }
+    }
+}
+
+pub fn etcd(play: &Play) -> i32 {
+    let url = play.flag(&["--listen-client-urls"]).unwrap();
+    let tls = acceptor(
+        &file(play, "--cert-file"),
+        &file(play, "--key-file"),
+        Some(&file(play, "--trusted-ca-file")),
+    );
+    let data = std::path::PathBuf::from(play.flag(&["--data-dir"]).unwrap());
+    std::fs::create_dir_all(data.join("member")).unwrap();
+    block_on(async {
+        let Some(listener) = listen(url.strip_prefix("https://").unwrap()).await else {
+            return 1;
+        };
+        let server = serve(listener, tls, |_| async { Some(reply(200, r#"{"health":"true"}"#)) });
+        tokio::select! { () = server => 1, () = terminated() => 0 }
+    })
+}
+
+pub fn api_server(play: &Play) -> i32 {
+    if play.has("--version") {
+        println!("Kubernetes v1.35.0");
+        return 0;
+    }
+    let _ = (file(play, "--service-account-key-file"), file(play, "--etcd-cafile"));
+    let tls = acceptor(
+        &file(play, "--tls-cert-file"),
+        &file(play, "--tls-private-key-file"),
+        Some(&file(play, "--client-ca-file")),
+    );
+    let address = format!("127.0.0.1:{}", play.flag(&["--secure-port"]).unwrap());
+    block_on(async {
+        let Some(listener) = listen(&address).await else {
+            return 1;
+        };
+        tokio::select! { () = serve(listener, tls, |request| async move { Some(api(&request)) }) => 1, () = terminated() => 0 }
+    })
+}
+
+fn api(request: &Request<Incoming>) -> hyper::Response<http_body_util::Full<bytes::Bytes>> {
+    match request.uri().path() {
+        "/readyz" => reply(200, "ok"),
+        "/version" => reply(200, r#"{"gitVersion":"v1.35.0"}"#),
+        "/api/v1/nodes" => reply(200, r#"{"items":[]}"#),
+        _ => reply(404, "{}"),
+    }
+}
+
+pub fn idle() -> i32 {
+    block_on(async {
+        terminated().await;
+        0
+    })
+}
+
+pub fn sim(play: &Play) -> i32 {
+    let state = play.flag(&["--state"]).unwrap();
+    let starts = std::fs::read_to_string(&state)
+        .ok()
+        .and_then(|text| text.trim().parse::<u32>().ok())
+        .unwrap_or(0)
+        + 1;
+    let (pem, key) = certificate();
+    let tls = acceptor(&pem, &key, None);
+    let address = play.flag(&["--listen"]).unwrap();
+    block_on(async {
+        let Some(listener) = listen(&address).await else {
+            return 1;
+        };
+        let config = format!(
+            "apiVersion: v1\nkind: Config\nclusters: [{{name: s, cluster: {{server: 'https://{address}', certificate-authority-data: {}}}}}]\nusers: [{{name: s, user: {{token: t}}}}]\ncontexts: [{{name: s, context: {{cluster: s, user: s}}}}]\n",
+            STANDARD.encode(&pem)
+        );
+        std::fs::write(play.flag(&["--kubeconfig"]).unwrap(), config).unwrap();
+        println!("{}", json!({"sim": "kubernetes", "url": address}));
+        tokio::select! { () = serve(listener, tls, |request| async move { Some(api(&request)) }) => {}, () = terminated() => {} }
+        std::fs::write(state, starts.to_string()).unwrap();
+        0
+    })
+}

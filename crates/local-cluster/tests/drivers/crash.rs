@@ -1,0 +1,179 @@
+//! Commands that are killed, and what the next one makes of it.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use local_cluster::{Kind, State};
+use serde_json::json;
+
+use crate::world::{Api, World, config, kill, runs, until};
+
+/// A process of its own that works on a cluster.
+fn drive(world: &World, verb: &str, driver: &str) -> std::process::Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fake-cluster-tool"));
+    command
+        .args(["drive", verb, driver, "dev"])
+        .env_clear()
+        .envs(&world.host.env);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn simulated(world: &mut World) {
+    world.install(&["sim"]);
+    world.host.simulator = Some(vec![world.path("bin/sim").into_os_string()]);
+}
+
+#[tokio::test]
+async fn the_simulated_cluster_keeps_its_state_and_leaves_nothing() {
+    let mut world = World::with(&[]).await;
+    simulated(&mut world);
+    let manager = world.manager("sim", "dev");
+    let begun = std::time::Instant::now();
+    manager.start(&config("")).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    let status = manager.status().await.unwrap();
+    assert_eq!(
+        (status.state, status.kube_context.as_str()),
+        (State::Ready, "sim-dev"),
+        "{}",
+        status.reason
+    );
+    assert!(manager.limits().unwrap().contains("runs no containers"));
+    let port = |world: &World| world.kubeconfig().split("127.0.0.1:").nth(1).unwrap()[..5].to_owned();
+    let before = port(&world);
+    manager.stop().await.unwrap();
+    assert_eq!(
+        std::fs::read_to_string(world.path("data/sim/dev/state.json")).unwrap(),
+        "1"
+    );
+    manager.start(&config("")).await.unwrap();
+    assert_eq!(port(&world), before, "the port stays");
+    manager.stop().await.unwrap();
+    assert_eq!(
+        std::fs::read_to_string(world.path("data/sim/dev/state.json")).unwrap(),
+        "2",
+        "and what was saved"
+    );
+    manager.start(&config("")).await.unwrap();
+    let text = std::fs::read(world.path("data/sim/dev/sim.pid")).unwrap();
+    let pid = serde_json::from_slice::<serde_json::Value>(&text).unwrap()["pid"].clone();
+    kill(&pid);
+    until("its death", || !runs(&pid)).await;
+    assert_eq!(manager.status().await.unwrap().state, State::Stopped);
+    manager.start(&config("")).await.unwrap();
+    manager.destroy().await.unwrap();
+    assert!(!world.path("data/sim/dev").exists() && !world.kubeconfig().contains("sim-dev"));
+}
+
+#[tokio::test]
+async fn a_killed_start_of_a_background_cluster_is_completed_by_the_next() {
+    for delay in [0, 5, 10, 15, 20, 30, 40, 60, 90] {
+        let mut world = World::with(&[]).await;
+        simulated(&mut world);
+        let mut child = drive(&world, "start", "sim");
+        tokio::time::sleep(Duration::from_millis(delay)).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let manager = world.manager("sim", "dev");
+        manager.start(&config("")).await.unwrap();
+        assert_eq!(manager.status().await.unwrap().state, State::Ready, "after {delay} ms");
+        let mut child = drive(&world, "destroy", "sim");
+        tokio::time::sleep(Duration::from_millis(delay / 2)).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+        manager.destroy().await.unwrap();
+        assert!(!manager.status().await.unwrap().exists, "after {delay} ms");
+        let servers: Vec<_> = world.log().into_iter().filter(|call| call["tool"] == "sim").collect();
+        assert!(!servers.iter().any(|call| runs(&call["pid"])), "after {delay} ms");
+    }
+}
+
+#[tokio::test]
+async fn a_killed_start_of_containers_is_completed_or_told() {
+    for delay in [0, 10, 20, 30, 40, 50, 70, 100] {
+        let world = World::with(&["k3d", "docker"]).await;
+        let mut child = drive(&world, "start", "k3d");
+        tokio::time::sleep(Duration::from_millis(delay)).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // k3d itself was not killed and goes on.
+        let creations = || {
+            world
+                .log()
+                .into_iter()
+                .filter(|call| call["argv"][1] == "create")
+                .collect::<Vec<_>>()
+        };
+        until("the end of k3d", || !creations().iter().any(|call| runs(&call["pid"]))).await;
+        let manager = world.manager("k3d", "dev");
+        match manager.start(&config("k3d: {}")).await {
+            Ok(()) => {}
+            Err(error) => {
+                assert_eq!(error.kind(), Kind::Partial, "after {delay} ms: {error}");
+                manager.destroy().await.unwrap();
+                manager.start(&config("k3d: {}")).await.unwrap();
+            }
+        }
+        assert_eq!(manager.status().await.unwrap().state, State::Ready, "after {delay} ms");
+    }
+}
+
+#[tokio::test]
+async fn ctrl_c_ends_the_tool_and_frees_the_lock() {
+    let world = World::with(&["k3d", "docker"]).await;
+    world.fault("k3d", "cluster create", "partial_hang");
+    let mut child = drive(&world, "start", "k3d");
+    until("half a cluster", || world.state("k3d", "dev").is_some()).await;
+    let status = world.manager("k3d", "dev").status().await.unwrap();
+    assert_eq!(status.state, State::Starting, "{}", status.reason);
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let tool = world.log().iter().find(|call| call["argv"][1] == "create").unwrap()["pid"].clone();
+    until("the end of k3d", || !runs(&tool)).await;
+    assert_eq!(world.record("k3d", "dev").unwrap()["phase"], "creating");
+    let status = world.manager("k3d", "dev").status().await.unwrap();
+    assert_eq!(status.state, State::NotReady);
+    assert!(status.reason.starts_with("interrupted start"), "{}", status.reason);
+}
+
+#[tokio::test]
+async fn an_interrupted_destruction_is_told_and_completed() {
+    let world = World::with(&["k3d", "docker"]).await;
+    let manager = world.manager("k3d", "dev");
+    manager.start(&config("k3d: {}")).await.unwrap();
+    world.fault("k3d", "cluster delete", "hang");
+    let mut child = drive(&world, "destroy", "k3d");
+    until("the deletion", || world.count("k3d", "cluster delete") == 1).await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let error = manager.start(&config("k3d: {}")).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Partial);
+    manager.destroy().await.unwrap();
+    manager.start(&config("k3d: {}")).await.unwrap();
+    for call in world.log().iter().filter(|call| call["argv"][1] == "delete") {
+        kill(&call["pid"]);
+    }
+}
+
+#[tokio::test]
+async fn a_lock_that_is_not_freed_is_told_with_its_holder() {
+    let mut world = World::with(&["kind", "docker"]).await;
+    world.api(Api::NotReady);
+    let mut child = drive(&world, "start", "kind");
+    until("a cluster", || world.state("kind", "dev").is_some()).await;
+    world.host.limits.stop = Some(Duration::from_millis(100));
+    let error = world.manager("kind", "dev").stop().await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Locked);
+    assert!(error.to_string().contains(&child.id().to_string()), "{error}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    world.host.limits.stop = None;
+    world.manager("kind", "dev").stop().await.unwrap();
+    assert_eq!(world.record("kind", "dev").unwrap()["phase"], json!("creating"));
+}

@@ -1,0 +1,367 @@
+use std::time::Duration;
+
+use local_cluster::{Error, Fault, Kind, State};
+use serde_json::json;
+
+use crate::world::{Api, World, config, until};
+
+const TOKEN: &str = "s3cr3t-join-token";
+const PLAIN: &str = "k3d: {}";
+
+async fn world() -> World {
+    World::with(&["k3d", "docker"]).await
+}
+
+async fn started(yaml: &str) -> World {
+    let world = world().await;
+    world.manager("k3d", "dev").start(&config(yaml)).await.unwrap();
+    world.forget_calls();
+    world
+}
+
+fn edit(world: &World, change: impl FnOnce(&mut serde_json::Value)) {
+    let mut state = world.state("k3d", "dev").unwrap();
+    change(&mut state);
+    world.set_state("k3d", "dev", &state);
+}
+
+#[tokio::test]
+async fn an_absent_cluster_is_created_between_two_looks() {
+    let world = world().await;
+    let manager = world.manager("k3d", "dev");
+    manager.start(&config("k3d: {servers: 1, agents: 2}")).await.unwrap();
+    let calls = world.calls("k3d");
+    assert!(
+        calls[0].starts_with("cluster list") && calls[1].starts_with("cluster create dev"),
+        "{calls:?}"
+    );
+    assert!(calls[2].starts_with("cluster list"), "{calls:?}");
+    for part in [
+        "--api-port 127.0.0.1:",
+        "--timeout ",
+        "--wait",
+        "--kubeconfig-update-default=false",
+        "--kubeconfig-switch-context=false",
+        "--agents 2",
+    ] {
+        assert!(calls[1].contains(part), "{part}: {}", calls[1]);
+    }
+    let status = manager.status().await.unwrap();
+    assert_eq!(
+        (status.state, status.kube_context.as_str()),
+        (State::Ready, "k3d-dev"),
+        "{}",
+        status.reason
+    );
+    assert_eq!(status.kubernetes_version, "v1.35.5+k3s1");
+    assert_eq!(status.ip_address, "172.18.0.2");
+    assert!(world.kubeconfig().contains("admin@k3d-dev"));
+}
+
+#[tokio::test]
+async fn a_stopped_cluster_is_started_and_a_running_one_left_alone() {
+    let world = started(PLAIN).await;
+    let manager = world.manager("k3d", "dev");
+    manager.stop().await.unwrap();
+    let status = manager.status().await.unwrap();
+    assert_eq!((status.state, status.exists), (State::Stopped, true));
+    manager.stop().await.unwrap();
+    assert_eq!(world.count("k3d", "cluster stop"), 1, "stopping twice is stopping once");
+    manager.start(&config(PLAIN)).await.unwrap();
+    assert_eq!(
+        (
+            world.count("k3d", "cluster start"),
+            world.count("k3d", "cluster create")
+        ),
+        (1, 0)
+    );
+    world.forget_calls();
+    manager.start(&config(PLAIN)).await.unwrap();
+    let changing = ["cluster start", "cluster create", "cluster stop", "cluster delete"];
+    assert!(
+        changing.iter().all(|verb| world.count("k3d", verb) == 0),
+        "{:?}",
+        world.calls("k3d")
+    );
+}
+
+#[tokio::test]
+async fn a_running_cluster_that_differs_is_refused_field_by_field() {
+    let world = started("k3d: {agents: 1}").await;
+    let manager = world.manager("k3d", "dev");
+    let error = manager
+        .start(&config("k3d: {agents: 2, image: 'rancher/k3s:v1.34.0-k3s1'}"))
+        .await
+        .unwrap_err();
+    let Error::ConfigMismatch(differences) = &error else {
+        panic!("{error}")
+    };
+    let fields: Vec<_> = differences.iter().map(|one| one.field.as_str()).collect();
+    assert_eq!(fields, ["agents", "image"]);
+    assert!(
+        error
+            .to_string()
+            .contains("agents: running 1, requested 2 (needs a new cluster)"),
+        "{error}"
+    );
+    assert!(error.advice().unwrap().contains("--recreate"));
+    world.fault("docker", "inspect", "exit:1:boom");
+    manager
+        .start(&config("k3d: {agents: 1, image: 'rancher/k3s:v1.34.0-k3s1'}"))
+        .await
+        .unwrap();
+    assert!(
+        world.warnings().iter().any(|warning| warning.contains("image")),
+        "{:?}",
+        world.warnings()
+    );
+    assert_eq!(world.count("k3d", "cluster create"), 0);
+}
+
+#[tokio::test]
+async fn a_daemon_that_is_down_is_never_an_absent_cluster() {
+    let world = started(PLAIN).await;
+    std::fs::write(world.path("fake/daemon_down"), "").unwrap();
+    let manager = world.manager("k3d", "dev");
+    assert_eq!(manager.status().await.unwrap_err().fault(), Some(Fault::DaemonDown));
+    for error in [
+        manager.start(&config(PLAIN)).await.unwrap_err(),
+        manager.stop().await.unwrap_err(),
+        manager.destroy().await.unwrap_err(),
+    ] {
+        assert_eq!(error.fault(), Some(Fault::DaemonDown), "{error}");
+        assert!(error.advice().unwrap().contains("docker info"));
+    }
+    assert_eq!(
+        world.count("k3d", "cluster create") + world.count("k3d", "cluster delete"),
+        0
+    );
+    assert!(world.kubeconfig().contains("k3d-dev"), "the kubeconfig is untouched");
+}
+
+#[tokio::test]
+async fn a_deletion_that_did_not_delete_is_found_out() {
+    let world = started("k3d: {agents: 1}").await;
+    world.fault("k3d", "cluster delete", "lie");
+    let error = world.manager("k3d", "dev").destroy().await.unwrap_err();
+    assert_eq!(error.kind(), Kind::LeftOver);
+    assert!(
+        error.to_string().contains("k3d-dev-server-0, k3d-dev-agent-0"),
+        "{error}"
+    );
+    assert!(world.kubeconfig().contains("k3d-dev"));
+    world.manager("k3d", "dev").destroy().await.unwrap();
+    world.manager("k3d", "dev").destroy().await.unwrap();
+    assert!(!world.kubeconfig().contains("k3d-dev"));
+    assert!(world.record("k3d", "dev").is_none() && !world.path("data/kubeconfigs/k3d-dev.yaml").exists());
+}
+
+#[tokio::test]
+async fn logs_before_the_json_do_not_hide_it() {
+    let mut world = started(PLAIN).await;
+    world.fault("k3d", "cluster list", "garbage_stdout");
+    assert_eq!(world.manager("k3d", "dev").status().await.unwrap().state, State::Ready);
+    world.set("LOG_LEVEL", "trace");
+    world.forget_calls();
+    world.manager("k3d", "dev").status().await.unwrap();
+    let levels: Vec<_> = world
+        .log()
+        .iter()
+        .filter(|call| call["tool"] == "k3d")
+        .map(|call| call["env"]["LOG_LEVEL"].clone())
+        .collect();
+    assert!(levels.iter().all(|level| level == "warn"), "{levels:?}");
+    for fault in ["truncate_json", "empty_stdout"] {
+        world.fault("k3d", "cluster list", fault);
+        let error = world.manager("k3d", "dev").status().await.unwrap_err();
+        assert_eq!(error.fault(), Some(Fault::BadOutput), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_join_token_is_never_shown() {
+    let world = started(PLAIN).await;
+    let manager = world.manager("k3d", "dev");
+    let status = serde_json::to_string(&manager.status().await.unwrap()).unwrap();
+    manager.stop().await.unwrap();
+    world.fault("k3d", "cluster start", "token_leak");
+    let error = manager.start(&config(PLAIN)).await.unwrap_err();
+    let record = world.record("k3d", "dev").unwrap().to_string();
+    let events = format!("{:?}", world.events());
+    for text in [status, format!("{error} {error:?}"), record, events] {
+        assert!(!text.contains(TOKEN), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named_or_another_one_is_tried() {
+    let world = world().await;
+    let manager = world.manager("k3d", "dev");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let error = manager
+        .start(&config(&format!("k3d: {{apiPort: {port}}}")))
+        .await
+        .unwrap_err();
+    assert_eq!(error.fault(), Some(Fault::PortInUse));
+    assert!(error.to_string().contains(&port.to_string()), "{error}");
+    assert_eq!(world.count("k3d", "cluster create"), 0, "nothing was begun");
+    world.fault("k3d", "cluster create", "port_taken");
+    manager.start(&config(PLAIN)).await.unwrap();
+    assert_eq!(world.count("k3d", "cluster create"), 2);
+    let (first, second) = (
+        &world.calls("k3d")[world.calls("k3d").len() - 1],
+        world.count("k3d", "cluster list"),
+    );
+    assert!(!first.is_empty() && second > 2);
+}
+
+#[tokio::test]
+async fn what_a_killed_creation_left_is_told_and_not_touched() {
+    let mut world = world().await;
+    world.host.limits.start = Some(Duration::from_millis(700));
+    world.fault("k3d", "cluster create", "partial_hang");
+    let error = world
+        .manager("k3d", "dev")
+        .start(&config("k3d: {agents: 1}"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.fault(), Some(Fault::Timeout));
+    let pid = world.log().iter().find(|call| call["argv"][1] == "create").unwrap()["pid"].clone();
+    until("the end of k3d", || !crate::world::runs(&pid)).await;
+    world.host.limits.start = Some(Duration::from_secs(20));
+    let status = world.manager("k3d", "dev").status().await.unwrap();
+    assert_eq!(status.state, State::NotReady, "{status:?}");
+    assert!(status.reason.starts_with("interrupted start"), "{}", status.reason);
+    let error = world
+        .manager("k3d", "dev")
+        .start(&config("k3d: {agents: 1}"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), Kind::Partial);
+    assert!(error.to_string().contains("k3d-dev-server-0") && error.advice().unwrap().contains("--recreate"));
+    assert_eq!(world.count("k3d", "cluster delete"), 0);
+    world.manager("k3d", "dev").destroy().await.unwrap();
+    world
+        .manager("k3d", "dev")
+        .start(&config("k3d: {agents: 1}"))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn twenty_starts_at_once_make_one_cluster() {
+    let world = world().await;
+    let mut starts = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let manager = world.manager("k3d", "dev");
+        starts.spawn(async move { manager.start(&config(PLAIN)).await });
+    }
+    while let Some(outcome) = starts.join_next().await {
+        outcome.unwrap().unwrap();
+    }
+    assert_eq!(world.count("k3d", "cluster create"), 1);
+    assert!(!world.path("fake/rolled_back_a_winner").exists());
+}
+
+#[tokio::test]
+async fn servers_that_are_not_all_up_are_starting() {
+    let world = started("k3d: {servers: 3}").await;
+    let manager = world.manager("k3d", "dev");
+    edit(&world, |state| {
+        state["nodes"][1]["status"] = json!("exited");
+        state["nodes"][2]["status"] = json!("exited");
+    });
+    let status = manager.status().await.unwrap();
+    assert_eq!(
+        (status.state, status.reason.as_str()),
+        (State::Starting, "1 of 3 servers run")
+    );
+    edit(&world, |state| state["nodes"][1]["status"] = json!("restarting"));
+    assert_eq!(manager.status().await.unwrap().state, State::Starting);
+    edit(&world, |state| {
+        for n in 0..3 {
+            state["nodes"][n]["status"] = json!("running");
+        }
+        state["nodes"][3]["status"] = json!("exited");
+    });
+    let status = manager.status().await.unwrap();
+    assert_eq!(status.state, State::NotReady);
+    assert!(status.reason.contains("load balancer"), "{}", status.reason);
+    manager.start(&config(PLAIN)).await.unwrap();
+    assert_eq!(manager.status().await.unwrap().state, State::Ready);
+}
+
+#[tokio::test]
+async fn a_phantom_container_is_named_as_the_cause() {
+    let world = world().await;
+    world.faults("k3d", "cluster list", "no_ip", 2);
+    let error = world.manager("k3d", "dev").start(&config(PLAIN)).await.unwrap_err();
+    assert_eq!(error.fault(), Some(Fault::Broken));
+    assert!(error.advice().unwrap().contains("docker rm -f"));
+    assert_eq!(world.count("k3d", "cluster create"), 0);
+}
+
+#[tokio::test]
+async fn names_are_taken_as_they_are() {
+    let world = world().await;
+    assert_eq!(world.manager("k3d", "k3d-dev").context(), "k3d-k3d-dev");
+    assert!(world.warnings()[0].contains("k3d-k3d-dev"));
+}
+
+#[tokio::test]
+async fn the_image_tells_the_version_when_the_api_does_not() {
+    let world = started(PLAIN).await;
+    world.api(Api::Down);
+    let status = world.manager("k3d", "dev").status().await.unwrap();
+    assert_eq!(
+        (status.state, status.kubernetes_version.as_str()),
+        (State::NotReady, "v1.35.5+k3s1")
+    );
+}
+
+#[tokio::test]
+async fn the_environment_does_not_reach_k3d() {
+    let mut world = world().await;
+    for (name, value) in [
+        ("K3D_CONFIG", "/x"),
+        ("K3D_SERVERS", "5"),
+        ("K3D_IMAGE_LOADBALANCER", "lb"),
+        ("KUBECONFIG", "/none/of/k3ds/business"),
+    ] {
+        world.set(name, value);
+    }
+    world.host.merge = local_cluster::Merge::Never;
+    world.manager("k3d", "dev").start(&config(PLAIN)).await.unwrap();
+    for call in world.log().iter().filter(|call| call["tool"] == "k3d") {
+        assert!(call["env"]["K3D_CONFIG"].is_null() && call["env"]["K3D_SERVERS"].is_null());
+        assert_eq!(call["env"]["K3D_IMAGE_LOADBALANCER"], "lb");
+        assert!(call["env"]["KUBECONFIG"].as_str().unwrap().contains("scratch"));
+    }
+}
+
+#[tokio::test]
+async fn the_address_in_the_kubeconfig_can_be_dialled() {
+    let world = started(PLAIN).await;
+    assert!(world.kubeconfig().contains("https://127.0.0.1:") && !world.kubeconfig().contains("0.0.0.0"));
+    let alone = world.manager("k3d", "dev").kubeconfig().await.unwrap();
+    assert!(alone.contains("current-context: k3d-dev"), "{alone}");
+}
+
+#[tokio::test]
+async fn ports_that_differ_are_a_mismatch() {
+    let world = started("k3d: {ports: [{port: '8080:80'}]}").await;
+    let manager = world.manager("k3d", "dev");
+    manager
+        .start(&config("k3d: {ports: [{port: '8080:80'}]}"))
+        .await
+        .unwrap();
+    let error = manager
+        .start(&config("k3d: {ports: [{port: '8081:80'}]}"))
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("ports: running 8080:80, requested 8081:80"),
+        "{error}"
+    );
+}

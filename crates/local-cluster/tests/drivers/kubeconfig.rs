@@ -1,0 +1,177 @@
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
+use local_cluster::{Kind, Merge};
+
+use crate::world::{World, config};
+
+const PLAIN: &str = "kind: {}";
+const FOREIGN: &str = "# mine, do not touch\napiVersion: v1\nkind: Config\npreferences: {colors: true}\nclusters:\n# the old one\n- name: prod   # careful\n  cluster:\n    server: https://prod:6443\n    my-own-key: kept\nusers:\n- name: prod\n  user: {token: abc}\ncontexts:\n- name: prod\n  context: {cluster: prod, user: prod}\ncurrent-context: prod\n";
+
+async fn world() -> World {
+    let world = World::with(&["kind", "docker"]).await;
+    std::fs::create_dir_all(world.path("home/.kube")).unwrap();
+    world
+}
+
+fn mode(world: &World, file: &str) -> u32 {
+    std::fs::metadata(world.path(file)).unwrap().permissions().mode() & 0o777
+}
+
+#[tokio::test]
+async fn what_others_wrote_stays_with_its_comments() {
+    let world = world().await;
+    std::fs::write(world.path("real"), FOREIGN).unwrap();
+    std::os::unix::fs::symlink(world.path("real"), world.path("home/.kube/config")).unwrap();
+    let manager = world.manager("kind", "dev");
+    manager.start(&config(PLAIN)).await.unwrap();
+    let merged = world.kubeconfig();
+    assert!(merged.contains("name: kind-dev"), "{merged}");
+    for line in FOREIGN.lines() {
+        assert!(merged.lines().any(|have| have == line), "{line:?} is gone:\n{merged}");
+    }
+    assert_eq!(mode(&world, "real"), 0o600);
+    assert!(world.path("home/.kube/config").is_symlink());
+    manager.destroy().await.unwrap();
+    assert_eq!(world.kubeconfig(), FOREIGN);
+}
+
+#[tokio::test]
+async fn a_lock_is_waited_for() {
+    let world = world().await;
+    let lock = world.path("home/.kube/config.lock");
+    std::fs::write(&lock, "").unwrap();
+    let (manager, plain) = (world.manager("kind", "dev"), config(PLAIN));
+    let released = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(lock.exists(), "somebody else's lock is not removed");
+        std::fs::remove_file(&lock).unwrap();
+    };
+    let (started, ()) = tokio::join!(manager.start(&plain), released);
+    started.unwrap();
+    assert!(world.kubeconfig().contains("kind-dev") && !lock.exists());
+}
+
+#[tokio::test]
+async fn twenty_clusters_at_once_all_get_in() {
+    let world = world().await;
+    let mut starts = tokio::task::JoinSet::new();
+    for n in 0..20 {
+        let manager = world.manager("kind", &format!("c{n}"));
+        starts.spawn(async move { manager.start(&config(PLAIN)).await });
+    }
+    while let Some(outcome) = starts.join_next().await {
+        outcome.unwrap().unwrap();
+    }
+    let merged = world.kubeconfig();
+    for n in 0..20 {
+        assert!(merged.contains(&format!("cluster: kind-c{n}\n")), "c{n}:\n{merged}");
+    }
+}
+
+#[tokio::test]
+async fn the_current_context_is_cleared_only_if_it_was_ours() {
+    let world = world().await;
+    let manager = world.manager("kind", "dev");
+    manager.start(&config(PLAIN)).await.unwrap();
+    assert!(
+        world.kubeconfig().contains("current-context: kind-dev"),
+        "there was none"
+    );
+    world.manager("kind", "two").start(&config(PLAIN)).await.unwrap();
+    assert!(
+        world.kubeconfig().contains("current-context: kind-dev"),
+        "there was one"
+    );
+    world.manager("kind", "two").destroy().await.unwrap();
+    assert!(world.kubeconfig().contains("current-context: kind-dev"));
+    manager.destroy().await.unwrap();
+    assert!(
+        !world.kubeconfig().contains("current-context: kind"),
+        "{}",
+        world.kubeconfig()
+    );
+}
+
+#[tokio::test]
+async fn switching_and_not_merging_can_be_chosen() {
+    let mut world = world().await;
+    std::fs::write(world.path("home/.kube/config"), FOREIGN).unwrap();
+    world.host.merge = Merge::Never;
+    world.manager("kind", "dev").start(&config(PLAIN)).await.unwrap();
+    assert_eq!(world.kubeconfig(), FOREIGN);
+    assert_eq!(mode(&world, "data/kubeconfigs/kind-dev.yaml"), 0o600);
+    world.host.merge = Merge::Switch;
+    world.manager("kind", "dev").start(&config(PLAIN)).await.unwrap();
+    assert!(world.kubeconfig().contains("current-context: kind-dev"));
+}
+
+#[tokio::test]
+async fn a_context_of_the_same_name_that_leads_elsewhere_is_left() {
+    let world = world().await;
+    world.manager("kind", "dev").start(&config(PLAIN)).await.unwrap();
+    let own = FOREIGN.replace("prod", "kind-dev");
+    std::fs::write(world.path("home/.kube/config"), &own).unwrap();
+    world.manager("kind", "dev").destroy().await.unwrap();
+    assert_eq!(world.kubeconfig(), own);
+    assert!(
+        world
+            .warnings()
+            .iter()
+            .any(|warning| warning.contains("https://kind-dev:6443")),
+        "{:?}",
+        world.warnings()
+    );
+}
+
+#[tokio::test]
+async fn of_a_list_the_first_that_exists_is_written_and_else_the_last() {
+    let mut world = world().await;
+    let (a, b) = (world.path("new/a"), world.path("new/deep/b"));
+    world.set("KUBECONFIG", format!(":{0}::{0}:{1}", a.display(), b.display()));
+    let manager = world.manager("kind", "dev");
+    manager.start(&config(PLAIN)).await.unwrap();
+    assert!(!a.exists() && std::fs::read_to_string(&b).unwrap().contains("kind-dev"));
+    manager.destroy().await.unwrap();
+    std::fs::write(&a, FOREIGN).unwrap();
+    manager.start(&config(PLAIN)).await.unwrap();
+    assert!(std::fs::read_to_string(&a).unwrap().contains("kind-dev"));
+    assert!(!std::fs::read_to_string(&b).unwrap().contains("kind-dev"));
+    assert!(world.kubeconfig().is_empty(), "the one at home is none of the list");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_kubeconfig_is_left_byte_for_byte() {
+    let world = world().await;
+    let path = world.path("home/.kube/config");
+    for text in ["{half", "[1, 2]", "clusters: 3\n", "a: b: c"] {
+        std::fs::write(&path, text).unwrap();
+        let error = world.manager("kind", "dev").start(&config(PLAIN)).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Kubeconfig, "{error}");
+        assert!(
+            error.advice().unwrap().contains("KUBECONFIG="),
+            "the cluster runs all the same"
+        );
+        assert_eq!(world.kubeconfig(), text);
+    }
+    std::fs::write(&path, "").unwrap();
+    world.manager("kind", "dev").start(&config(PLAIN)).await.unwrap();
+    assert!(world.kubeconfig().contains("kind-dev"));
+}
+
+#[tokio::test]
+async fn a_read_only_file_is_respected() {
+    let mut world = world().await;
+    let (a, b) = (world.path("a"), world.path("b"));
+    std::fs::write(&a, FOREIGN).unwrap();
+    std::fs::set_permissions(&a, std::fs::Permissions::from_mode(0o400)).unwrap();
+    world.set("KUBECONFIG", a.clone());
+    let error = world.manager("kind", "dev").start(&config(PLAIN)).await.unwrap_err();
+    assert!(error.to_string().contains("read-only"), "{error}");
+    world.set("KUBECONFIG", format!("{}:{}", b.display(), a.display()));
+    std::fs::write(&b, "").unwrap();
+    world.manager("kind", "dev").start(&config(PLAIN)).await.unwrap();
+    world.manager("kind", "dev").destroy().await.unwrap();
+    assert_eq!(std::fs::read_to_string(&a).unwrap(), FOREIGN);
+    assert!(!std::fs::read_to_string(&b).unwrap().contains("kind-dev"));
+}

@@ -1,0 +1,231 @@
+use std::time::Duration;
+
+use local_cluster::{Event, Fault, Kind, Record, State, Verdict, choose, list, preflight};
+
+use crate::world::{World, config};
+
+#[tokio::test]
+async fn the_list_joins_tools_records_and_contexts() {
+    let world = World::with(&["kind", "docker", "k3d"]).await;
+    for (driver, name) in [("kind", "one"), ("kind", "gone"), ("k3d", "two")] {
+        world
+            .manager(driver, name)
+            .start(&config("kind: {}\nk3d: {}"))
+            .await
+            .unwrap();
+    }
+    world.manager("k3d", "two").stop().await.unwrap();
+    std::fs::remove_file(world.path("fake/kind/gone.json")).unwrap();
+    world.set_state(
+        "kind",
+        "foreign",
+        &serde_json::json!({"name": "foreign", "image": "x", "port": "1", "nodes": []}),
+    );
+    let text = world.kubeconfig().replace(
+        "contexts:\n",
+        "contexts:\n- name: kind-stale\n  context: {cluster: x, user: x}\n",
+    );
+    std::fs::write(world.path("home/.kube/config"), text).unwrap();
+    let host = std::sync::Arc::new(world.host.clone());
+    let listing = list(&world.registry, &host).await;
+    let rows: Vec<_> = listing
+        .clusters
+        .iter()
+        .map(|one| {
+            (
+                one.driver.as_str(),
+                one.profile.as_str(),
+                one.state,
+                one.managed,
+                one.in_kubeconfig,
+            )
+        })
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            ("k3d", "two", "stopped", true, true),
+            ("kind", "foreign", "stopped", false, false),
+            ("kind", "gone", "orphaned", true, true),
+            ("kind", "one", "running", true, true),
+            ("kind", "stale", "orphaned", false, true),
+        ]
+    );
+    assert!(listing.problems.is_empty(), "{:?}", listing.problems);
+    std::fs::write(world.path("fake/daemon_down"), "").unwrap();
+    let listing = list(&world.registry, &host).await;
+    assert_eq!(listing.problems.len(), 2);
+    assert!(
+        listing.clusters.iter().all(|one| one.state == "unknown"),
+        "{:?}",
+        listing.clusters
+    );
+}
+
+#[tokio::test]
+async fn a_dry_run_tells_commands_and_runs_none_that_change() {
+    let mut world = World::with(&["k3d", "docker", "kind", "colima", "limactl", "kubectl", "minikube"]).await;
+    world.host.dry_run = true;
+    world.host.simulator = Some(vec!["/bin/true".into()]);
+    let all = config("k3d: {}\nkind: {}\ncolima: {}\nminikube: {}");
+    for driver in ["k3d", "kind", "colima", "minikube", "sim"] {
+        world.manager(driver, "dev").start(&all).await.unwrap();
+    }
+    let lines: Vec<_> = world
+        .events()
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::Command { line } => Some(line),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(lines.len(), 5, "{lines:?}");
+    assert!(lines[0].starts_with("k3d cluster create dev"), "{lines:?}");
+    assert!(lines[4].contains("--listen 127.0.0.1:"), "{lines:?}");
+    for tool in ["k3d", "kind", "colima", "minikube"] {
+        assert!(world.state(tool, "dev").is_none(), "{tool}");
+        assert!(world.record(tool, "dev").is_none(), "{tool}");
+    }
+    assert!(!world.path("home/.kube").exists() && !world.path("data/sim").exists());
+    world.host.dry_run = false;
+    world.manager("k3d", "dev").start(&all).await.unwrap();
+    world.host.dry_run = true;
+    world.manager("k3d", "dev").destroy().await.unwrap();
+    world.manager("k3d", "dev").stop().await.unwrap();
+    assert_eq!(world.manager("k3d", "dev").status().await.unwrap().state, State::Ready);
+}
+
+#[tokio::test]
+async fn a_full_disk_costs_the_record_and_not_the_cluster() {
+    let world = World::with(&["kind", "docker"]).await;
+    // What cannot be a directory fails like a disk that is full.
+    std::fs::create_dir_all(world.path("data/clusters/kind/dev.json")).unwrap();
+    world.manager("kind", "dev").start(&config("kind: {}")).await.unwrap();
+    assert!(
+        world.warnings().iter().any(|warning| warning.contains("not recorded")),
+        "{:?}",
+        world.warnings()
+    );
+    assert_eq!(world.manager("kind", "dev").status().await.unwrap().state, State::Ready);
+}
+
+#[tokio::test]
+async fn ten_megabytes_of_garbage_are_an_error_like_any_other() {
+    let world = World::with(&["k3d", "docker", "colima", "minikube", "kind"]).await;
+    for (driver, tool, verb) in [
+        ("k3d", "k3d", "cluster list"),
+        ("colima", "colima", "status"),
+        ("minikube", "minikube", "status"),
+        ("kind", "docker", "ps"),
+    ] {
+        world.fault(tool, verb, "big_stdout");
+        // An answer without a cluster in it, or an error: never a panic, never a guess.
+        match world.manager(driver, "dev").status().await {
+            Ok(status) => assert!(!status.exists, "{driver}: {status:?}"),
+            Err(error) => assert!(error.to_string().len() < 2_000, "{driver}"),
+        }
+    }
+    world.fault("k3d", "cluster list", "big_stdout");
+    let error = world.manager("k3d", "dev").status().await.unwrap_err();
+    assert_eq!(error.fault(), Some(Fault::BadOutput));
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_tool_that_hangs() {
+    let mut world = World::with(&["k3d", "docker"]).await;
+    world.host.limits.start = Some(Duration::from_millis(300));
+    for fault in ["hang", "hang_ignore_term"] {
+        world.fault("k3d", "cluster create", fault);
+        let error = world.manager("k3d", "dev").start(&config("k3d: {}")).await.unwrap_err();
+        assert_eq!(error.fault(), Some(Fault::Timeout), "{error}");
+        let pid = world
+            .log()
+            .iter()
+            .rev()
+            .find(|call| call["argv"][1] == "create")
+            .unwrap()["pid"]
+            .clone();
+        crate::world::until("its end", || !crate::world::runs(&pid)).await;
+    }
+}
+
+#[tokio::test]
+async fn preflight_names_what_is_wrong_and_what_to_do() {
+    let mut world = World::with(&["k3d", "docker", "colima", "kubectl"]).await;
+    world.host.simulator = Some(vec!["/bin/true".into()]);
+    std::fs::create_dir_all(world.path("home/.kube")).unwrap();
+    std::fs::write(world.path("home/.kube/config"), "{half").unwrap();
+    world.fault("docker", "info", "daemon_down");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::fs::create_dir_all(world.path("data/sim/dev")).unwrap();
+    std::fs::write(world.path("data/sim/dev/sim.json"), format!("{{\"apiPort\":{port}}}")).unwrap();
+    let findings = preflight(&std::sync::Arc::new(world.host.clone())).await;
+    let of = |check: &str| {
+        findings
+            .iter()
+            .find(|one| one.check.contains(check))
+            .unwrap_or_else(|| panic!("{check}: {findings:#?}"))
+    };
+    assert_eq!(
+        (of("k3d").verdict, of("minikube").verdict),
+        (Verdict::Ok, Verdict::Note)
+    );
+    assert!(of("k3d").found.contains("v5.8.3"), "{:?}", of("k3d"));
+    assert_eq!(of("container engine").verdict, Verdict::Warning);
+    assert_eq!(of("colima: limactl").verdict, Verdict::Problem);
+    assert_eq!(of("kubeconfig").verdict, Verdict::Problem);
+    assert_eq!(of("sim").verdict, Verdict::Ok);
+    let taken = of(&format!("port {port}"));
+    assert!(
+        taken.found.contains(&std::process::id().to_string()) && taken.found.contains("the sim cluster dev"),
+        "{taken:?}"
+    );
+    for check in ["disk", "memory"] {
+        assert!(!of(check).found.is_empty());
+    }
+    assert!(
+        findings
+            .iter()
+            .filter(|one| one.verdict >= Verdict::Warning)
+            .all(|one| one.advice.is_some()),
+        "{findings:#?}"
+    );
+}
+
+#[tokio::test]
+async fn the_driver_that_nobody_named_is_the_one_there_is() {
+    let world = World::with(&[]).await;
+    assert_eq!(choose(&world.host, "dev").driver, "sim");
+    world.install(&["kind", "docker"]);
+    assert_eq!(choose(&world.host, "dev").driver, "kind");
+    world.install(&["k3d"]);
+    assert_eq!(choose(&world.host, "dev").driver, "k3d");
+    world.manager("kind", "dev").start(&config("kind: {}")).await.unwrap();
+    assert_eq!(choose(&world.host, "dev").driver, "kind", "that cluster is meant");
+    assert_eq!(Record::all(&world.host).len(), 1);
+}
+
+#[tokio::test]
+async fn a_command_runs_with_the_clusters_kubeconfig() {
+    let world = World::with(&["kind", "docker"]).await;
+    let manager = world.manager("kind", "dev");
+    let script = format!("cp \"$KUBECONFIG\" {}", world.path("copy").display());
+    let command: Vec<std::ffi::OsString> = vec![
+        "/bin/sh".into(),
+        "-c".into(),
+        format!("PATH=/bin:/usr/bin; {script}; exit 7").into(),
+    ];
+    let error = manager.exec(&command).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::ClusterNotRunning);
+    manager.start(&config("kind: {}")).await.unwrap();
+    assert_eq!(manager.exec(&command).await.unwrap().code(), Some(7));
+    assert!(
+        std::fs::read_to_string(world.path("copy"))
+            .unwrap()
+            .contains("current-context: kind-dev")
+    );
+    assert_eq!(manager.version().await.unwrap(), "v1.35.5+k3s1");
+    manager.stop().await.unwrap();
+    assert_eq!(manager.version().await.is_err(), false, "the image still tells");
+}
