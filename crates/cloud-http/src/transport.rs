@@ -54,8 +54,26 @@ pub struct TransportOptions {
     pub max_idle: usize,
     /// How long a connection may take to open. Default 10 s.
     pub connect_timeout: Duration,
-    /// Whether `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` are honoured. Default yes; loopback is never proxied.
-    pub environment_proxy: bool,
+    /// Which requests go through a proxy. Default: [`Proxy::Environment`].
+    pub proxy: Proxy,
+}
+
+/// Which requests go through a proxy. What runs on this machine never does.
+#[derive(Clone, Debug)]
+pub enum Proxy {
+    /// As `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` say.
+    Environment,
+    /// None.
+    Never,
+    /// As these say; each is written like the variable of that name, and empty ones mean none.
+    Fixed {
+        /// For `https` URLs.
+        https: String,
+        /// For `http` URLs.
+        http: String,
+        /// Hosts that are asked directly.
+        no: String,
+    },
 }
 
 impl Default for TransportOptions {
@@ -65,7 +83,7 @@ impl Default for TransportOptions {
             idle_timeout: Duration::from_secs(90),
             max_idle: 100,
             connect_timeout: Duration::from_secs(10),
-            environment_proxy: true,
+            proxy: Proxy::Environment,
         }
     }
 }

@@ -2,13 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use cloud_http::{Client, Failure, RetryPolicy, Roots, Transport, TransportError, TransportOptions};
-use http::Method;
+use cloud_http::{Client, Failure, Proxy, RetryPolicy, Roots, Transport, TransportError, TransportOptions};
+use http::{Method, Uri};
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls::ServerConfig;
+use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 fn client(options: &TransportOptions, url: String) -> Client {
     Client::builder(url)
@@ -59,4 +65,98 @@ fn certificates_that_are_none_are_refused() {
     assert!(matches!(with(b"hello").unwrap_err(), TransportError::NoRoots));
     let broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     assert!(matches!(with(broken).unwrap_err(), TransportError::Tls(_)));
+}
+
+fn proxied(address: std::net::SocketAddr, no: &str) -> TransportOptions {
+    let proxy = format!("http://{address}");
+    TransportOptions {
+        proxy: Proxy::Fixed {
+            https: proxy.clone(),
+            http: proxy,
+            no: no.to_owned(),
+        },
+        ..TransportOptions::default()
+    }
+}
+
+#[tokio::test]
+async fn plain_requests_name_the_whole_url_to_a_proxy() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = Router::new().fallback(|uri: Uri| async move { format!("[{:?}]", uri.to_string()) });
+    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+    let through = client(&proxied(address, ""), "http://cloud.example".to_owned());
+    let seen: Vec<String> = through.call("list", Method::GET, "/x").json().await.unwrap();
+    assert_eq!(seen, ["http://cloud.example/x"]);
+    let direct = client(&proxied(address, ""), format!("http://{address}"));
+    let seen: Vec<String> = direct.call("list", Method::GET, "/x").json().await.unwrap();
+    assert_eq!(seen, ["/x"], "what runs on this machine is asked directly");
+    server.abort();
+}
+
+#[tokio::test]
+async fn secure_requests_ask_a_proxy_for_a_tunnel() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let proxy = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut line = String::new();
+        BufReader::new(&mut stream).read_line(&mut line).await.unwrap();
+        stream
+            .write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n")
+            .await
+            .unwrap();
+        line
+    });
+    let client = client(&proxied(address, ""), "https://cloud.example".to_owned());
+    let error = client.call("make", Method::POST, "/x").send().await.unwrap_err();
+    assert!(matches!(error.failure(), Failure::Connect(_)), "{error:?}");
+    assert_eq!(proxy.await.unwrap().trim_end(), "CONNECT cloud.example:443 HTTP/1.1");
+}
+
+#[tokio::test]
+async fn only_a_certificate_that_is_trusted_is_accepted() {
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let server = tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let Ok(mut stream) = acceptor.accept(stream).await else {
+                continue;
+            };
+            let mut bytes = [0; 1024];
+            let _ = stream.read(&mut bytes).await;
+            let _ = stream
+                .write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n[]")
+                .await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    let ask = async |roots: Roots| {
+        let options = TransportOptions {
+            roots,
+            ..TransportOptions::default()
+        };
+        client(&options, url.clone())
+            .call("list", Method::GET, "/x")
+            .json::<Vec<u8>>()
+            .await
+    };
+    ask(Roots::Pem(cert.pem().into_bytes())).await.unwrap();
+    ask(Roots::Anybody).await.unwrap();
+    let error = ask(Roots::System).await.unwrap_err();
+    assert!(
+        matches!(error.failure(), Failure::Connect(_)) && error.to_string().contains("certificate"),
+        "{error}"
+    );
+    server.abort();
 }

@@ -18,7 +18,7 @@ use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tower::{Service, ServiceExt as _};
 
-use super::{BoxError, TransportOptions};
+use super::{BoxError, Proxy, TransportOptions};
 
 pub(super) fn connector(tls: ClientConfig, options: &TransportOptions) -> HttpsConnector<ProxyConnector> {
     let mut tcp = HttpConnector::new();
@@ -26,7 +26,17 @@ pub(super) fn connector(tls: ClientConfig, options: &TransportOptions) -> HttpsC
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(options.connect_timeout));
     tcp.set_keepalive(Some(std::time::Duration::from_secs(30)));
-    let matcher = options.environment_proxy.then(|| Arc::new(Matcher::from_env()));
+    let matcher = match &options.proxy {
+        Proxy::Environment => Some(Arc::new(Matcher::from_env())),
+        Proxy::Never => None,
+        Proxy::Fixed { https, http, no } => {
+            let rules = Matcher::builder()
+                .https(https.as_str())
+                .http(http.as_str())
+                .no(no.as_str());
+            Some(Arc::new(rules.build()))
+        }
+    };
     HttpsConnectorBuilder::new()
         .with_tls_config(tls)
         .https_or_http()
