@@ -28,11 +28,14 @@ interop:
 demo:
 	cargo run --release -- demo
 
-# The binaries as they are shipped, in target/dist.
+# The binaries as they are shipped: static, so that they run in Rancher's jail and on any distribution. The target is
+# named because macros, which run at build time, must not be static.
+TARGET ?= $(shell rustc -vV | sed -n 's/^host: //p')
+DIST := target/$(TARGET)/dist
 dist:
-	cargo build --profile dist -p rackspace-spot -p roadstead --bins
+	RUSTFLAGS="-C target-feature=+crt-static" cargo build --profile dist --target $(TARGET) -p rackspace-spot --bins
 
 bench: dist
-	cargo bench -p roadstead-tests --bench driver_process -- $(CURDIR)/target/dist/kontainer-engine-driver-rackspacespot
+	cargo bench -p roadstead-tests --bench driver_process -- $(CURDIR)/$(DIST)/kontainer-engine-driver-rackspacespot
 
 ci: fmt lint deny test interop demo

@@ -1,8 +1,9 @@
 //! Whom a TLS connection trusts.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
@@ -34,14 +35,16 @@ pub(super) fn client_config(roots: &Roots) -> Result<ClientConfig, TransportErro
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(TransportError::Tls)?;
-    let builder = match roots {
-        Roots::System => builder.with_root_certificates(system()),
-        Roots::Pem(pem) => builder.with_root_certificates(from_pem(pem)?),
-        Roots::Anybody => builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(TrustAnybody::new(&provider))),
+    let whom = match roots {
+        Roots::Pem(pem) => return Ok(builder.with_root_certificates(from_pem(pem)?).with_no_client_auth()),
+        Roots::System => Whom::System(OnceLock::new()),
+        Roots::Anybody => Whom::Anybody,
     };
-    Ok(builder.with_no_client_auth())
+    let verifier = Arc::new(Verifier { provider, whom });
+    Ok(builder
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth())
 }
 
 fn system() -> RootCertStore {
@@ -53,10 +56,6 @@ fn system() -> RootCertStore {
     store.add_parsable_certificates(native.certs);
     for file in EXTRA_FILES.iter().map(Path::new).filter(|file| file.exists()) {
         add_file(&mut store, file);
-    }
-    if store.is_empty() {
-        // Not an error here: a plain http endpoint needs none.
-        tracing::warn!("no trusted certificates on this machine: every https connection will be refused");
     }
     store
 }
@@ -83,26 +82,54 @@ fn from_pem(pem: &[u8]) -> Result<RootCertStore, TransportError> {
     Ok(store)
 }
 
-/// Accepts every certificate, but still checks that the server holds its key.
+/// Checks that the server holds the key of its certificate, and the certificate itself unless anybody will do.
 #[derive(Debug)]
-struct TrustAnybody(WebPkiSupportedAlgorithms);
+struct Verifier {
+    provider: Arc<CryptoProvider>,
+    whom: Whom,
+}
 
-impl TrustAnybody {
-    fn new(provider: &CryptoProvider) -> Self {
-        Self(provider.signature_verification_algorithms)
+#[derive(Debug)]
+enum Whom {
+    Anybody,
+    /// The machine's certificates, read at the first handshake: reading hundreds of files at the start of a program that
+    /// may never open a connection costs more than all the rest of its start.
+    System(OnceLock<Result<Arc<WebPkiServerVerifier>, rustls::Error>>),
+}
+
+impl Verifier {
+    fn system(&self) -> Result<Arc<WebPkiServerVerifier>, rustls::Error> {
+        let store = Arc::new(system());
+        if store.is_empty() {
+            return Err(rustls::Error::General(
+                "no trusted certificates on this machine; install ca-certificates or set SSL_CERT_FILE".to_owned(),
+            ));
+        }
+        let verifier = WebPkiServerVerifier::builder_with_provider(store, self.provider.clone()).build();
+        verifier.map_err(|error| rustls::Error::General(error.to_string()))
+    }
+
+    fn algorithms(&self) -> &WebPkiSupportedAlgorithms {
+        &self.provider.signature_verification_algorithms
     }
 }
 
-impl ServerCertVerifier for TrustAnybody {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
+        match &self.whom {
+            Whom::Anybody => Ok(ServerCertVerified::assertion()),
+            Whom::System(loaded) => {
+                let system = loaded.get_or_init(|| self.system()).as_ref().map_err(Clone::clone)?;
+                system.verify_server_cert(certificate, intermediates, name, ocsp, now)
+            }
+        }
     }
 
     fn verify_tls12_signature(
@@ -111,7 +138,7 @@ impl ServerCertVerifier for TrustAnybody {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0)
+        verify_tls12_signature(message, certificate, signature, self.algorithms())
     }
 
     fn verify_tls13_signature(
@@ -120,10 +147,10 @@ impl ServerCertVerifier for TrustAnybody {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0)
+        verify_tls13_signature(message, certificate, signature, self.algorithms())
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
+        self.algorithms().supported_schemes()
     }
 }
