@@ -14,7 +14,7 @@ use tower::ServiceExt as _;
 use crate::error::Failure;
 use crate::refusal::{self, Classify};
 use crate::retry::retry_after;
-use crate::transport::never_connected;
+use crate::transport::{never_connected, untrusted};
 use crate::{
     Authenticator, BoxError, Call, Error, Metrics, Refusal, Refused, Reply, RetryPolicy, Secrets, TokenBucket,
     Transport, TransportError, TransportOptions,
@@ -184,11 +184,10 @@ struct Attempt {
 
 impl Attempt {
     fn failed(call: &Call<'_>, class: Class, failure: Failure, harmless: bool) -> Self {
-        // Too large an answer will be as large again.
-        let class = if matches!(failure, Failure::TooLarge(_)) {
-            Class::Permanent
-        } else {
-            class
+        // Too large an answer will be as large again, and a certificate does not change while we wait.
+        let class = match failure {
+            Failure::TooLarge(_) | Failure::Untrusted(_) => Class::Permanent,
+            _ => class,
         };
         Self {
             error: Error::of(call.operation, class, failure).ambiguous(!harmless && !call.method.is_safe()),
@@ -307,7 +306,7 @@ impl Client {
         let reply = match tokio::time::timeout(timeout, self.exchange(request)).await {
             Ok(Ok(reply)) => reply,
             Ok(Err(failure)) => {
-                let harmless = matches!(failure, Failure::Connect(_));
+                let harmless = matches!(failure, Failure::Connect(_) | Failure::Untrusted(_));
                 return Err(Attempt::failed(call, Class::Transient, failure, harmless));
             }
             Err(_) => {
@@ -378,7 +377,9 @@ impl Client {
         let inner = &*self.0;
         let told = |error: &BoxError| inner.secrets.tidy(&kit::chain(&**error));
         let response = inner.transport.clone().oneshot(request).await.map_err(|error| {
-            if never_connected(&*error) {
+            if untrusted(&*error) {
+                Failure::Untrusted(told(&error))
+            } else if never_connected(&*error) {
                 Failure::Connect(told(&error))
             } else {
                 Failure::Broken(told(&error))

@@ -20,6 +20,9 @@ pub enum Failure {
     /// No connection came about: the server never saw the request.
     #[error("cannot connect: {0}")]
     Connect(String),
+    /// The server's certificate is not trusted: the server never saw the request, and never will.
+    #[error("the server is not trusted: {0}")]
+    Untrusted(String),
     /// The connection broke before the answer was complete.
     #[error("the connection broke: {0}")]
     Broken(String),

@@ -137,21 +137,35 @@ impl fmt::Debug for Transport {
     }
 }
 
+/// Whether this error is a refusal of the server's certificate.
+pub(crate) fn untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
+    causes(error).any(|error| {
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let tls = error
+            .downcast_ref()
+            .or_else(|| wrapped.and_then(|error| error.downcast_ref()));
+        matches!(
+            tls,
+            Some(rustls::Error::InvalidCertificate(_) | rustls::Error::General(_))
+        )
+    })
+}
+
 /// Whether this error proves that no request left: the connection was never there.
 pub(crate) fn never_connected(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(client) = error.downcast_ref::<legacy::Error>()
-            && client.is_connect()
-        {
-            return true;
-        }
-        if let Some(io) = error.downcast_ref::<std::io::Error>()
-            && io.kind() == std::io::ErrorKind::ConnectionRefused
-        {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+    causes(error).any(|error| {
+        error
+            .downcast_ref::<legacy::Error>()
+            .is_some_and(legacy::Error::is_connect)
+            || error
+                .downcast_ref::<std::io::Error>()
+                .is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
+    })
+}
+
+/// The error and its causes, outermost first.
+fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
 }

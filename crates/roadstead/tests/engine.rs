@@ -175,6 +175,30 @@ fn what_makes_no_sense_is_refused_with_a_reason_and_an_exit_code() {
     }
 }
 
+#[test]
+fn a_provider_is_trusted_by_its_certificate_and_refused_at_once_without() {
+    let sim = Sim::start(&["rackspace-spot", "--tls"]);
+    let create = [
+        "engine",
+        "create",
+        "--driver=rackspacespot",
+        "--rackspace-spot-organization=acme",
+        "--rackspace-spot-region=us-east-iad-1",
+        "--spot-bid-price=0.05",
+        "demo",
+    ];
+    let stranger = Home::new(sim.text("url")).run(&create);
+    assert!(stranger.err.contains("the server is not trusted"), "{}", stranger.err);
+
+    let dir = tempfile::tempdir().unwrap();
+    let ca = dir.path().join("ca.pem");
+    std::fs::write(&ca, sim.text("ca")).unwrap();
+    let known = Home::new(sim.text("url"))
+        .with("SSL_CERT_FILE", ca.to_str().unwrap())
+        .run(&create);
+    assert!(known.err.contains("the next valid bid is 0.06"), "{}", known.err);
+}
+
 /// A GET over a plain socket, so that the test needs no HTTP client.
 fn get(base: &str, what: &str) -> String {
     use std::io::{Read as _, Write as _};

@@ -57,6 +57,7 @@ impl Drop for Sim {
 pub struct Home {
     pub dir: TempDir,
     provider: String,
+    more: Vec<(&'static str, String)>,
 }
 
 /// What a command did.
@@ -72,7 +73,14 @@ impl Home {
         Self {
             dir: tempfile::tempdir().unwrap(),
             provider: url.to_owned(),
+            more: Vec::new(),
         }
+    }
+
+    /// Sets one more environment variable.
+    pub fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.more.push((name, value.to_owned()));
+        self
     }
 
     pub fn path(&self) -> &Path {
@@ -89,6 +97,7 @@ impl Home {
             .env("RXTSPOT_BASE_URL", &self.provider)
             .env("RXTSPOT_OAUTH_URL", &self.provider)
             .env("ROADSTEAD_RACKSPACE_SPOT_REFRESH_TOKEN", SECRET)
+            .envs(self.more.clone())
             .stdin(Stdio::null())
             .output()
             .unwrap();
