@@ -1,10 +1,11 @@
 //! Kubeconfig files: reading them, and changing entries by name.
 //!
-//! Everything that is not changed stays as it is, known to us or not; only comments and layout are lost. Mirrors what
+//! Everything that is not changed stays as it is, known to us or not, in a file with its comments and layout. Mirrors what
 //! client-go's `tools/clientcmd` does to the file.
 
 mod access;
 mod file;
+mod layout;
 mod lock;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use kit::Clock;
 
 use super::lock::{Lock, LockError};
-use super::{Kubeconfig, ParseError};
+use super::{Kubeconfig, ParseError, layout};
 
 /// Why a kubeconfig file was not read or changed. It is then as it was.
 #[derive(Debug, thiserror::Error)]
@@ -46,13 +46,24 @@ pub enum FileError {
 
 /// Reads a kubeconfig file. One that does not exist is empty.
 pub fn load(path: &Path) -> Result<Kubeconfig, FileError> {
-    let named = || path.to_path_buf();
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(source) if source.kind() == ErrorKind::NotFound => return Ok(Kubeconfig::default()),
-        Err(source) => return Err(FileError::Read { path: named(), source }),
-    };
-    Kubeconfig::parse(&text).map_err(|source| FileError::Parse { path: named(), source })
+    parse(path, &read(path)?)
+}
+
+fn read(path: &Path) -> Result<String, FileError> {
+    match std::fs::read_to_string(path) {
+        Err(source) if source.kind() == ErrorKind::NotFound => Ok(String::new()),
+        outcome => outcome.map_err(|source| FileError::Read {
+            path: path.to_path_buf(),
+            source,
+        }),
+    }
+}
+
+fn parse(path: &Path, text: &str) -> Result<Kubeconfig, FileError> {
+    Kubeconfig::parse(text).map_err(|source| FileError::Parse {
+        path: path.to_path_buf(),
+        source,
+    })
 }
 
 /// Changes a kubeconfig file under client-go's lock, in one step, leaving it readable by its owner only. The file and its
@@ -66,11 +77,14 @@ pub async fn edit<T>(path: &Path, clock: &Clock, change: impl FnOnce(&mut Kubeco
         kit::fs::create_private_dir(dir).map_err(write)?;
     }
     let _lock = Lock::take(path, clock).await?;
-    let before = load(path)?;
+    let text = read(path)?;
+    let before = parse(path, &text)?;
     let mut after = before.clone();
     let result = change(&mut after);
     if after != before || !path.exists() {
-        kit::fs::write_private(path, after.to_yaml().as_bytes()).map_err(write)?;
+        // Comments and layout stay where that is possible.
+        let text = layout::patch(&text, &before, &after).unwrap_or_else(|| after.to_yaml());
+        kit::fs::write_private(path, text.as_bytes()).map_err(write)?;
     }
     Ok(result)
 }

@@ -243,6 +243,23 @@ async fn a_lock_that_was_left_behind_is_removed() {
 }
 
 #[tokio::test]
+#[cfg(target_os = "linux")]
+async fn a_lock_of_ours_whose_process_was_killed_is_removed_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config");
+    let lock = dir.path().join("config.lock");
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let space = fs::read_link("/proc/self/ns/pid").unwrap();
+    fs::write(
+        &lock,
+        format!("roadstead 999999999 {} {}", boot.trim(), space.display()),
+    )
+    .unwrap();
+    edit(&path, &Clock::system(), demo).await.unwrap();
+    assert!(!lock.exists());
+}
+
+#[tokio::test]
 async fn many_at_once_lose_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("config");
