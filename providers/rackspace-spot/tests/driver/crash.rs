@@ -1,12 +1,16 @@
 //! Dying at any request, before it and after it, and coming right when called again.
 
+use std::time::Duration;
+
 use axum::BoxError;
 use cloud_sim::Network;
 use cloud_sim::crash::{Scenario, every_cut};
 use kontainer_engine::ClusterInfo;
 use serde_json::{Value, json};
 
-use crate::harness::{Options, World, acme, world};
+use rackspace_spot_sim::Settings;
+
+use crate::harness::{Options, World, acme};
 
 /// What is done, and from which point on.
 #[derive(Clone, Copy)]
@@ -54,7 +58,14 @@ impl Scenario for Life {
     type World = World;
 
     async fn setup(&self) -> World {
-        let world = world();
+        // Quick, so that few requests are mere looks.
+        let world = World::with(Settings {
+            cp_delay: Duration::from_secs(4),
+            auction_period: Duration::from_secs(4),
+            od_delay: Duration::from_secs(4),
+            node_boot_delay: Duration::from_secs(2),
+            ..Settings::default()
+        });
         match self.operation {
             Operation::Create => {}
             Operation::PostCheck => drop(world.create(&at_first()).await.unwrap()),
@@ -94,7 +105,7 @@ impl Scenario for Life {
     async fn end_state(&self, world: &World) -> Value {
         if let Operation::Update = self.operation {
             // What was told to go may take its time.
-            tokio::time::sleep(std::time::Duration::from_mins(5)).await;
+            tokio::time::sleep(Duration::from_mins(5)).await;
         }
         let info = world.info.borrow().clone();
         json!({

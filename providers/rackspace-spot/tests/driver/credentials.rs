@@ -123,7 +123,7 @@ async fn a_renamed_organization_does_not_make_a_cluster_look_removed() {
 
 async fn a_new_token_is_taken_over_by_an_update() {
     let world = world().ready(&acme()).await;
-    world.info.borrow_mut().password = REVOKED_TOKEN.to_owned();
+    REVOKED_TOKEN.clone_into(&mut world.info.borrow_mut().password);
     world.update(&crate::harness::Options::default()).await.unwrap_err();
     world.update(&acme().text("credentialRevision", "2")).await.unwrap();
     assert_eq!(world.info.borrow().password, rackspace_spot_sim::ACME_TOKEN);

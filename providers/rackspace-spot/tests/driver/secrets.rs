@@ -22,7 +22,7 @@ fn no_text_of_any_test_holds_a_secret() {
     .into_iter()
     .flatten()
     .collect();
-    let (mut bytes, mut tests) = (0, 0);
+    let (mut bytes, mut tests, mut heard) = (0, 0, false);
     for (name, scenario) in all {
         let capture = Capture::default();
         let subscriber = tracing_subscriber::fmt()
@@ -43,6 +43,7 @@ fn no_text_of_any_test_holds_a_secret() {
             .filter(|line| !line.contains("_sim"))
             .flat_map(|line| [line, "\n"])
             .collect();
+        heard |= logged.contains("creating cloudspace c-w467n in org acme");
         let mut texts = produced();
         texts.push(logged);
         let secrets = planted();
@@ -60,6 +61,7 @@ fn no_text_of_any_test_holds_a_secret() {
         tests += 1;
     }
     println!("{tests} scenarios left {bytes} bytes behind, none of them secret");
+    assert!(heard, "the driver's own log was not among what was searched");
     assert!(tests > 70 && bytes > 100_000, "{tests} {bytes}");
 }
 
@@ -72,4 +74,14 @@ fn has_web_token(text: &str) -> bool {
             .collect();
         word.matches('.').count() >= 2 && word.len() > 60
     })
+}
+
+#[test]
+fn the_search_finds_what_is_planted() {
+    let id_token = format!(
+        "h {}.{}.{} t",
+        "eyJhbGciOiJSUzI1NiJ9", "eyJvcmdfaWQiOiJvcmdfMSJ9", "c2lnbmF0dXJlLXNpZ25hdHVyZQ"
+    );
+    assert!(has_web_token(&id_token) && !has_web_token("eyJust words. And. More"));
+    assert!(!leaks(&format!("refresh_token={ACME_TOKEN}&"), &[ACME_TOKEN]).is_empty());
 }

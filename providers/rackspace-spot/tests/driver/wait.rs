@@ -245,6 +245,25 @@ async fn a_token_that_is_late_is_waited_for_and_one_that_never_comes_is_told() {
     fails(&world, &["no token appeared in secret kube-system/rancher-token"]).await;
 }
 
+async fn a_binding_to_somebody_else_is_put_right() {
+    let world = created(Settings::default()).await;
+    tokio::time::sleep(Duration::from_mins(3)).await;
+    let cluster = world.sim.kube("c-w467n").unwrap();
+    let other = serde_json::json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "rancher"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+        "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": "default"}],
+    });
+    assert!(cluster.create(other).is_ok());
+    world.post_check().await.unwrap();
+    let right = cluster
+        .get("clusterrolebindings.rbac.authorization.k8s.io", None, "rancher")
+        .unwrap();
+    assert_eq!(right["roleRef"]["name"], "cluster-admin");
+    assert_eq!(right["subjects"][0]["name"], "rancher");
+    assert_eq!(right["subjects"][0]["namespace"], "kube-system");
+}
+
 async fn a_record_that_still_works_is_kept() {
     let world = world().ready(&acme()).await;
     let first = world.info.borrow().clone();
@@ -263,7 +282,7 @@ async fn a_record_that_still_works_is_kept() {
             .any(|path| path.contains("generate-kubeconfig") || path.contains("serviceaccounts")),
         "{paths:?}"
     );
-    world.info.borrow_mut().service_account_token = "no longer good".to_owned();
+    "no longer good".clone_into(&mut world.info.borrow_mut().service_account_token);
     assert_eq!(world.post_check().await.unwrap(), first);
 }
 
@@ -288,6 +307,7 @@ scenarios![
     a_kubeconfig_of_no_use_is_named_as_such,
     the_ca_is_taken_from_the_cluster_and_then_trusted,
     a_token_that_is_late_is_waited_for_and_one_that_never_comes_is_told,
+    a_binding_to_somebody_else_is_put_right,
     a_record_that_still_works_is_kept,
     a_slow_api_server_is_borne,
 ];
