@@ -18,6 +18,7 @@ pub mod lifecycle;
 pub mod node;
 pub mod observe;
 pub mod patch;
+pub mod route;
 pub mod service;
 
 pub use alarm::Alarms;
