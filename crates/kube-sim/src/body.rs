@@ -1,5 +1,7 @@
 //! Request bodies: media types, syntax, kind and version, field validation.
 
+use std::fmt::Write as _;
+
 use axum::body::Bytes;
 use http::HeaderMap;
 use serde_json::Value;
@@ -11,6 +13,7 @@ use crate::resource::Resource;
 use crate::schema::{self, Shape};
 use crate::status::Status;
 
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 const MEDIA: &str = "the body of the request was in an unknown format - accepted media types include: application/json, \
     application/yaml, application/vnd.kubernetes.protobuf";
 
@@ -78,7 +81,12 @@ pub(crate) fn decode(
         ))
     };
     let syntax = |why: String| unrecognized(&format!("couldn't get version/kind; json parse error: {why}"));
-    let (mut object, duplicates) = parse(headers, body)?.map_err(syntax)?;
+    let (mut object, duplicates) = if media_type(headers) == PROTOBUF && wanted.custom.is_none() {
+        let object = schema::read_protobuf(wanted.shape, body);
+        (object.ok_or_else(|| Status::unsupported_media_type(MEDIA))?, Vec::new())
+    } else {
+        parse(headers, body)?.map_err(syntax)?
+    };
     if object.is_null() {
         object = serde_json::json!({});
     }
@@ -186,7 +194,10 @@ fn show(body: &[u8]) -> String {
         return "<empty>".to_owned();
     }
     if body[0] != b'{' {
-        return body.iter().take(16).map(|b| format!("{b:02x}")).collect();
+        return body.iter().take(16).fold(String::new(), |mut out, byte| {
+            let _ = write!(out, "{byte:02x}");
+            out
+        });
     }
     let text = String::from_utf8_lossy(body);
     let head: String = text.chars().take(30).collect();

@@ -2,6 +2,8 @@
 //!
 //! Mirrors kubernetes/apimachinery pkg/util/validation/field/errors.go.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 /// One thing that is wrong with one member.
@@ -48,14 +50,6 @@ impl FieldError {
         )
     }
 
-    pub fn not_found(field: impl Into<String>, value: impl Into<Value>) -> Self {
-        Self::new(
-            "FieldValueNotFound",
-            field,
-            format!("Not found: {}", quote(&value.into())),
-        )
-    }
-
     pub fn not_supported(field: impl Into<String>, value: impl Into<Value>, supported: &[&str]) -> Self {
         let names: Vec<String> = supported.iter().map(|s| format!("\"{s}\"")).collect();
         let text = format!(
@@ -89,6 +83,7 @@ impl FieldError {
         json!({"reason": self.reason, "message": self.message, "field": self.field})
     }
 
+    #[cfg(test)]
     pub fn field(&self) -> &str {
         &self.field
     }
@@ -141,7 +136,10 @@ pub(crate) fn go_quote(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            c if c.is_control() => out.push_str(&format!("\\x{:02x}", u32::from(c))),
+            c if c.is_control() => {
+                // Writing to a text cannot fail.
+                let _ = write!(out, "\\x{:02x}", u32::from(c));
+            }
             c => out.push(c),
         }
     }

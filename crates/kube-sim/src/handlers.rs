@@ -127,7 +127,7 @@ impl Found {
 
     /// An object as this resource shows it.
     pub fn view(&self, object: &Value) -> Value {
-        let mut object = self.resource.rules.from_storage(object);
+        let mut object = self.resource.rules.stored_as_seen(object);
         object["apiVersion"] = json!(self.resource.api_version());
         object["kind"] = json!(self.resource.kind);
         object

@@ -32,7 +32,7 @@ pub(crate) trait Rules: Debug + Sync + Send {
     }
 
     /// From the shape that is kept to the one that clients see.
-    fn from_storage(&self, object: &Value) -> Value {
+    fn stored_as_seen(&self, object: &Value) -> Value {
         object.clone()
     }
 

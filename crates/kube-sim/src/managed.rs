@@ -5,6 +5,8 @@
 mod set;
 mod typed;
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 pub(crate) use set::Set;
@@ -52,10 +54,11 @@ impl Entry {
     fn title(&self) -> String {
         let mut title = format!("\"{}\"", self.manager);
         if !self.subresource.is_empty() {
-            title.push_str(&format!(" with subresource \"{}\"", self.subresource));
+            // Writing to a text cannot fail.
+            let _ = write!(title, " with subresource \"{}\"", self.subresource);
         }
         if !self.apply {
-            title.push_str(&format!(" using {}", self.api_version));
+            let _ = write!(title, " using {}", self.api_version);
         }
         title
     }
@@ -292,7 +295,9 @@ fn conflict(mut conflicts: Vec<(String, Vec<String>)>) -> Status {
 pub(crate) fn same(a: &Value, b: &Value) -> bool {
     let timeless = |object: &Value| {
         let mut entries = decode(object);
-        entries.iter_mut().for_each(|e| e.time = None);
+        for entry in &mut entries {
+            entry.time = None;
+        }
         entries.sort_by(|a, b| (&a.manager, a.apply, &a.subresource).cmp(&(&b.manager, b.apply, &b.subresource)));
         let mut object = object.clone();
         meta::set(&mut object, "managedFields", None);

@@ -131,7 +131,8 @@ pub(crate) fn label_value(text: &str) -> Vec<String> {
         problems.push(longer(63));
     }
     let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    if !text.is_empty() && !(ends(text, |b| b.is_ascii_alphanumeric()) && text.bytes().all(inner)) {
+    let fits = ends(text, |b| b.is_ascii_alphanumeric()) && text.bytes().all(inner);
+    if !text.is_empty() && !fits {
         problems.push(LABEL_VALUE.to_owned());
     }
     problems

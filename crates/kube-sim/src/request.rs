@@ -158,7 +158,7 @@ impl RequestInfo {
                 info.name = named_by_selector(query.text("fieldSelector"));
             }
         }
-        if legacy_watch && info.verb != "" {
+        if legacy_watch && !info.verb.is_empty() {
             info.verb = "watch";
         }
         info

@@ -5,6 +5,7 @@
 
 mod decode;
 mod parse;
+mod protobuf;
 mod scalar;
 
 use std::sync::{Arc, LazyLock};
@@ -13,7 +14,8 @@ use serde_json::Value;
 
 pub(crate) use decode::decode;
 pub(crate) use parse::parse;
-pub(crate) use scalar::{format_time, parse_time};
+pub(crate) use protobuf::read as read_protobuf;
+pub(crate) use scalar::{format_micro_time, format_time, parse_time};
 
 /// A set of struct types that refer to each other by index.
 #[derive(Debug, Default)]
@@ -51,7 +53,6 @@ pub(crate) enum Type {
     Bool,
     Int32,
     Int64,
-    Float,
     Bytes,
     Time,
     MicroTime,

@@ -15,6 +15,7 @@ use crate::discovery;
 use crate::faults::LoggedRequest;
 use crate::handlers;
 use crate::health;
+use crate::openapi;
 use crate::request::{Query, RequestInfo};
 use crate::respond::{self, Answer};
 use crate::sim::{Inner, KubeSim};
@@ -141,6 +142,7 @@ fn dispatch(call: Call) -> Answer {
         path if path == "/api" || path == "/apis" || path.starts_with("/api/") || path.starts_with("/apis/") => {
             discovery::answer(&call)
         }
+        path if path.starts_with("/openapi/v3") => openapi::answer(&call),
         _ => Answer::not_found(),
     }
 }

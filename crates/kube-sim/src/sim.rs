@@ -3,6 +3,7 @@
 mod builder;
 mod control;
 
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -133,7 +134,8 @@ impl KubeSim {
         let mut cluster = format!("    server: {server_url}\n");
         if server_url.starts_with("https:") {
             let data = base64::engine::general_purpose::STANDARD.encode(self.ca_pem());
-            cluster.push_str(&format!("    certificate-authority-data: {data}\n"));
+            // Writing to a text cannot fail.
+            let _ = writeln!(cluster, "    certificate-authority-data: {data}");
         }
         format!(
             "apiVersion: v1\nkind: Config\nclusters:\n- name: kube-sim\n  cluster:\n{cluster}users:\n- name: admin\n  user:\n    \

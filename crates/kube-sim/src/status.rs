@@ -11,8 +11,12 @@ use crate::field::{FieldError, aggregate};
 ///
 /// Mirrors kubernetes/apimachinery pkg/api/errors/errors.go.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct Status {
+#[error("{}", .0.message)]
+pub struct Status(Box<Fields>);
+
+/// Boxed: a Status is the error of almost everything here, and most calls do not fail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Fields {
     code: u16,
     reason: &'static str,
     message: String,
@@ -50,33 +54,33 @@ fn details(name: &str, group: &str, kind: &str) -> Map<String, Value> {
 
 impl Status {
     pub(crate) fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Fields {
             code,
             reason,
             message: message.into(),
             details: None,
             continue_token: None,
-        }
+        }))
     }
 
     /// The HTTP status code.
     pub fn code(&self) -> u16 {
-        self.code
+        self.0.code
     }
 
     /// The machine-readable reason, such as `NotFound` or `Conflict`; empty when the real server gives none.
     pub fn reason(&self) -> &'static str {
-        self.reason
+        self.0.reason
     }
 
     /// The text for people.
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 
     /// What a caller may do about it.
     pub fn class(&self) -> Class {
-        match self.code {
+        match self.0.code {
             404 => Class::NotFound,
             409 => Class::Conflict,
             401 | 403 => Class::Unauthorized,
@@ -90,37 +94,32 @@ impl Status {
     /// The object that goes over the wire.
     pub fn to_value(&self) -> Value {
         let mut metadata = Map::new();
-        if let Some(token) = &self.continue_token {
+        if let Some(token) = &self.0.continue_token {
             metadata.insert("continue".to_owned(), json!(token));
         }
         let mut status = json!({
-            "kind": "Status", "apiVersion": "v1", "metadata": metadata, "status": "Failure", "message": self.message,
+            "kind": "Status", "apiVersion": "v1", "metadata": metadata, "status": "Failure", "message": self.0.message,
         });
-        if !self.reason.is_empty() {
-            status["reason"] = json!(self.reason);
+        if !self.0.reason.is_empty() {
+            status["reason"] = json!(self.0.reason);
         }
-        if let Some(details) = &self.details {
+        if let Some(details) = &self.0.details {
             status["details"] = details.clone();
         }
-        status["code"] = json!(self.code);
+        status["code"] = json!(self.0.code);
         status
     }
 
     pub(crate) fn with_details(mut self, details: Value) -> Self {
-        self.details = Some(details);
+        self.0.details = Some(details);
         self
     }
 
     fn detail(mut self, key: &str, value: Value) -> Self {
-        if let Value::Object(map) = self.details.get_or_insert_with(|| json!({})) {
+        if let Value::Object(map) = self.0.details.get_or_insert_with(|| json!({})) {
             map.insert(key.to_owned(), value);
         }
         self
-    }
-
-    /// Seconds after which the caller may ask again, also sent as `Retry-After`.
-    pub(crate) fn retry_after(&self) -> Option<u64> {
-        self.details.as_ref()?.get("retryAfterSeconds")?.as_u64()
     }
 
     pub(crate) fn with_retry_after(self, seconds: u64) -> Self {
@@ -128,7 +127,7 @@ impl Status {
     }
 
     pub(crate) fn with_continue(mut self, token: String) -> Self {
-        self.continue_token = Some(token);
+        self.0.continue_token = Some(token);
         self
     }
 

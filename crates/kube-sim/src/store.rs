@@ -111,11 +111,6 @@ impl Store {
         self.revision
     }
 
-    /// The oldest revision that can still be read.
-    pub fn compacted(&self) -> u64 {
-        self.compacted
-    }
-
     pub fn get(&self, collection: &str, namespace: &str, name: &str) -> Option<&Arc<Value>> {
         self.collections
             .get(collection)?
@@ -258,11 +253,6 @@ impl Store {
                 }
             }
         }
-    }
-
-    /// Takes a revision without a write, as other users of etcd do.
-    pub fn bump(&mut self) {
-        self.revision += 1;
     }
 }
 

@@ -137,7 +137,7 @@ fn taint(node: &mut Value, now: &str) {
         .cloned()
         .collect();
     if let Some(key) = wanted
-        && !taints.iter().any(|t| ours(t))
+        && !taints.iter().any(ours)
     {
         taints.insert(0, json!({"key": key, "effect": "NoSchedule", "timeAdded": now}));
     }

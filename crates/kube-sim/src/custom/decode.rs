@@ -19,7 +19,7 @@ pub(super) fn decode(shape: &Shape, schema: &Value, object: &mut Value) -> Resul
             .filter_map(|n| Some(((*n).to_owned(), map.shift_remove(*n)?)))
             .collect();
         map.shift_remove("metadata");
-        prune(&shape.schema, &root, object, String::new(), &mut unknown);
+        prune(&shape.schema, &root, object, "", &mut unknown);
         drop_nulls(schema, object);
         fill(schema, object);
         if let Some(map) = object.as_object_mut() {
@@ -30,7 +30,7 @@ pub(super) fn decode(shape: &Shape, schema: &Value, object: &mut Value) -> Resul
     Ok(unknown)
 }
 
-fn prune(schema: &Schema, ty: &Type, value: &mut Value, path: String, unknown: &mut Vec<String>) {
+fn prune(schema: &Schema, ty: &Type, value: &mut Value, path: &str, unknown: &mut Vec<String>) {
     let join = |name: &str| {
         if path.is_empty() {
             name.to_owned()
@@ -54,17 +54,17 @@ fn prune(schema: &Schema, ty: &Type, value: &mut Value, path: String, unknown: &
             }
             for (name, value) in map {
                 if let Some(field) = structure.field(name) {
-                    prune(schema, &field.ty, value, join(name), unknown);
+                    prune(schema, &field.ty, value, &join(name), unknown);
                 }
             }
         }
         (Type::Map(inner), Value::Object(map)) => {
             map.iter_mut()
-                .for_each(|(name, value)| prune(schema, inner, value, join(name), unknown));
+                .for_each(|(name, value)| prune(schema, inner, value, &join(name), unknown));
         }
         (Type::List(inner), Value::Array(items)) => {
             for (i, item) in items.iter_mut().enumerate() {
-                prune(schema, inner, item, format!("{path}[{i}]"), unknown);
+                prune(schema, inner, item, &format!("{path}[{i}]"), unknown);
             }
         }
         _ => {}

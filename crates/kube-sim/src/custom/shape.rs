@@ -12,15 +12,14 @@ pub(super) fn shape(schema: &Value) -> Shape {
         structs: builtin().structs.clone(),
     };
     let meta = out.id("ObjectMeta").expect("the built-in table has ObjectMeta");
-    let root = match ty(&mut out, schema) {
-        Type::Struct(id) => id,
-        _ => {
-            out.structs.push(Struct {
-                open: true,
-                ..Struct::default()
-            });
-            out.structs.len() - 1
-        }
+    let root = if let Type::Struct(id) = ty(&mut out, schema) {
+        id
+    } else {
+        out.structs.push(Struct {
+            open: true,
+            ..Struct::default()
+        });
+        out.structs.len() - 1
     };
     out.structs[root]
         .fields

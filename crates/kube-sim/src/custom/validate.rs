@@ -201,7 +201,7 @@ fn combined(schema: &Value, value: &Value, path: &str, errors: &mut Vec<FieldErr
             path,
             value.clone(),
             &format!("{path} in body must validate {what}"),
-        ))
+        ));
     };
     let any = branches("anyOf");
     if !any.is_empty() && !any.iter().any(holds) {

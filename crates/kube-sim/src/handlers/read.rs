@@ -177,7 +177,7 @@ pub(super) fn list(found: &Found) -> Result<Answer, Status> {
         .into_iter()
         .filter(|(key, object)| token.as_ref().is_none_or(|t| *key > t.after) && selectors.matches(found, object))
         .collect();
-    let mut metadata = list_metadata(&found.resource, revision.to_string());
+    let mut metadata = list_metadata(&found.resource, revision);
     // A list from the watch cache is never cut into pages.
     let cached = options.resource_version == "0";
     if options.limit > 0 && matching.len() > options.limit && !cached {
@@ -198,19 +198,19 @@ pub(super) fn list(found: &Found) -> Result<Answer, Status> {
         let objects: Vec<Value> = matching.iter().map(|(_, object)| found.view(object)).collect();
         return table::table(found, &objects, metadata).map(Answer::ok);
     }
-    Ok(Answer::ok(body(found, &matching, metadata)))
+    Ok(Answer::ok(body(found, &matching, &metadata)))
 }
 
 /// The metadata of a list. Lists of custom resources always have a continue token, empty at the end.
-pub(super) fn list_metadata(resource: &Resource, revision: String) -> Value {
+pub(super) fn list_metadata(resource: &Resource, revision: u64) -> Value {
     if resource.custom.is_some() {
-        json!({"continue": "", "resourceVersion": revision})
+        json!({"continue": "", "resourceVersion": revision.to_string()})
     } else {
-        json!({"resourceVersion": revision})
+        json!({"resourceVersion": revision.to_string()})
     }
 }
 
-fn body(found: &Found, objects: &[(Key, Arc<Value>)], metadata: Value) -> Value {
+fn body(found: &Found, objects: &[(Key, Arc<Value>)], metadata: &Value) -> Value {
     let resource = &found.resource;
     let whole = !matches!(found.form, Form::Metadata | Form::MetadataList);
     let items: Vec<Value> = objects

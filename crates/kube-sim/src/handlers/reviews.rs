@@ -137,24 +137,23 @@ fn asked_about(spec: &Value) -> User {
 }
 
 fn access(call: &Call, user: &User, spec: &Value) -> Value {
-    let attributes = match spec.get("nonResourceAttributes") {
-        Some(path) => Attributes {
+    let attributes = if let Some(path) = spec.get("nonResourceAttributes") {
+        Attributes {
             verb: path["verb"].as_str().unwrap_or_default().to_owned(),
             path: Some(path["path"].as_str().unwrap_or_default().to_owned()),
             ..Attributes::default()
-        },
-        None => {
-            let asked = &spec["resourceAttributes"];
-            let text = |member: &str| asked[member].as_str().unwrap_or_default().to_owned();
-            Attributes {
-                verb: text("verb"),
-                group: text("group"),
-                resource: text("resource"),
-                subresource: text("subresource"),
-                namespace: text("namespace"),
-                name: text("name"),
-                path: None,
-            }
+        }
+    } else {
+        let asked = &spec["resourceAttributes"];
+        let text = |member: &str| asked[member].as_str().unwrap_or_default().to_owned();
+        Attributes {
+            verb: text("verb"),
+            group: text("group"),
+            resource: text("resource"),
+            subresource: text("subresource"),
+            namespace: text("namespace"),
+            name: text("name"),
+            path: None,
         }
     };
     let state = call.inner.state();
@@ -174,9 +173,9 @@ fn rules(call: &Call, namespace: &str) -> Value {
     let state = call.inner.state();
     authz::visit_rules(&state.store, &call.user, namespace, |rule, _| {
         if rule.get("nonResourceURLs").is_some() {
-            paths.push(rule.clone())
+            paths.push(rule.clone());
         } else {
-            resources.push(rule.clone())
+            resources.push(rule.clone());
         }
         true
     });

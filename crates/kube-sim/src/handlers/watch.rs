@@ -21,9 +21,9 @@ use crate::status::Status;
 use crate::store::{Change, Event};
 use crate::table::TableStream;
 
-const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+const BOOKMARK_EVERY: Duration = Duration::from_mins(1);
 /// How long a watch lives when the client does not say.
-const LIFETIME: Duration = Duration::from_secs(45 * 60);
+const LIFETIME: Duration = Duration::from_mins(45);
 
 /// What a watcher needs to turn a write into what it sends.
 struct View {

@@ -195,7 +195,7 @@ pub(super) fn delete_collection(found: &Found) -> Result<Answer, Status> {
         // What is answered is what was found, not what became of it.
         items.push(object);
     }
-    let revision = state.store.revision().to_string();
+    let revision = state.store.revision();
     drop(state);
     let items: Vec<Value> = items
         .iter()

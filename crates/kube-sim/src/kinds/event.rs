@@ -103,7 +103,7 @@ impl Rules for EventV1 {
         to_core(&object)
     }
 
-    fn from_storage(&self, object: &Value) -> Value {
+    fn stored_as_seen(&self, object: &Value) -> Value {
         to_v1(object)
     }
 

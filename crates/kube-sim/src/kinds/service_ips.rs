@@ -101,7 +101,7 @@ impl Taken {
     fn free_port(&mut self) -> Option<i64> {
         let used = |number: i64, ports: &BTreeSet<(i64, String)>| ports.iter().any(|(taken, _)| *taken == number);
         let number = if self.dry_run {
-            (DRY_PORT..).find(|n| !used(*n, &self.ports))?
+            (DRY_PORT..i64::from(u16::MAX)).find(|n| !used(*n, &self.ports))?
         } else {
             let first = FIRST_PORT + ASKED_PORTS;
             let count = LAST_PORT - first + 1;

@@ -57,10 +57,10 @@ impl<'a> Typed<'a> {
     /// What does not fit the shape: members it has not, elements that cannot be told apart.
     pub fn check(&self, object: &Value) -> Result<(), String> {
         let (ty, own) = self.root();
-        self.check_value(&ty, &own, object, String::new(), true)
+        self.check_value(&ty, &own, object, "", true)
     }
 
-    fn check_value(&self, ty: &Type, own: &Own, value: &Value, path: String, root: bool) -> Result<(), String> {
+    fn check_value(&self, ty: &Type, own: &Own, value: &Value, path: &str, root: bool) -> Result<(), String> {
         match (ty.inner(), value) {
             (Type::Struct(id), Value::Object(map)) => {
                 let structure = self.schema().get(*id);
@@ -70,7 +70,7 @@ impl<'a> Typed<'a> {
                     }
                     match structure.field(name) {
                         Some(field) => {
-                            self.check_value(&field.ty, &field.own, value, format!("{path}.{name}"), false)?
+                            self.check_value(&field.ty, &field.own, value, &format!("{path}.{name}"), false)?;
                         }
                         None if structure.open => {}
                         None => return Err(format!("{path}.{name}: field not declared in schema")),
@@ -79,7 +79,7 @@ impl<'a> Typed<'a> {
                 Ok(())
             }
             (Type::Map(inner), Value::Object(map)) => map.iter().try_for_each(|(name, value)| {
-                self.check_value(inner, &Own::Plain, value, format!("{path}.{name}"), false)
+                self.check_value(inner, &Own::Plain, value, &format!("{path}.{name}"), false)
             }),
             (Type::List(inner), Value::Array(items)) => {
                 let mut seen: Vec<String> = Vec::new();
@@ -95,11 +95,11 @@ impl<'a> Typed<'a> {
                         }
                         seen.push(step);
                     }
-                    self.check_value(inner, &Own::Plain, item, format!("{path}[{i}]"), false)?;
+                    self.check_value(inner, &Own::Plain, item, &format!("{path}[{i}]"), false)?;
                 }
                 Ok(())
             }
-            (Type::Struct(_) | Type::Map(_), Value::Null) | (Type::List(_), Value::Null) => Ok(()),
+            (Type::Struct(_) | Type::Map(_) | Type::List(_), Value::Null) => Ok(()),
             (Type::Struct(_) | Type::Map(_), _) => Err(format!("{path}: expected map, got {value}")),
             (Type::List(_), _) => Err(format!("{path}: expected list, got {value}")),
             _ => Ok(()),

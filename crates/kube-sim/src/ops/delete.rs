@@ -110,7 +110,7 @@ impl State {
             return Ok(Deleted::Object(self.delete_definition(target, &old, &write)));
         }
         let grace = if resource.traits.graceful {
-            self.grace(&old, options)
+            Self::grace(&old, options)
         } else {
             0
         };
@@ -140,7 +140,7 @@ impl State {
     }
 
     /// How long a pod may take: as asked, else as its spec says; nothing before it runs anywhere.
-    fn grace(&self, pod: &Value, options: &DeleteOptions) -> i64 {
+    fn grace(pod: &Value, options: &DeleteOptions) -> i64 {
         let asked = options
             .grace
             .or_else(|| pod["spec"]["terminationGracePeriodSeconds"].as_i64())

@@ -90,13 +90,12 @@ fn replace(target: &mut Value, path: &str, value: Value) -> Result<(), Rejected>
 }
 
 fn test(target: &mut Value, path: &str, wanted: &Value) -> Result<(), Rejected> {
-    let found = match target.pointer(path) {
-        Some(found) => found.clone(),
-        None => {
-            // Missing counts as null, but only in a container that is there.
-            parent(target, path)?;
-            Value::Null
-        }
+    let found = if let Some(found) = target.pointer(path) {
+        found.clone()
+    } else {
+        // Missing counts as null, but only in a container that is there.
+        parent(target, path)?;
+        Value::Null
     };
     if found == *wanted { Ok(()) } else { Err(Rejected) }
 }

@@ -27,12 +27,11 @@ struct Context<'a> {
 
 impl Context<'_> {
     fn value(&self, ty: &Type, target: &mut Value, patch: &Value) -> Result<(), BadPatch> {
-        match (&mut *target, patch) {
-            (Value::Object(map), Value::Object(members)) => self.map(ty, map, members),
-            _ => {
-                *target = plain(patch);
-                Ok(())
-            }
+        if let (Value::Object(map), Value::Object(members)) = (&mut *target, patch) {
+            self.map(ty, map, members)
+        } else {
+            *target = plain(patch);
+            Ok(())
         }
     }
 

@@ -138,7 +138,6 @@ impl Walk<'_> {
             Type::Map(inner) => self.map(inner, value)?,
             Type::String if value.is_string() => {}
             Type::Bool if value.is_boolean() => {}
-            Type::Float if value.is_number() => {}
             Type::Int64 if value.is_i64() => {}
             Type::Int32 if value.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) => {}
             Type::IntOrString if value.is_string() || value.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) => {}
@@ -163,7 +162,6 @@ impl Walk<'_> {
             }
             Type::String => return Err(self.wrong(value, "string")),
             Type::Bool => return Err(self.wrong(value, "bool")),
-            Type::Float => return Err(self.wrong(value, "float64")),
             Type::Int32 => return Err(self.wrong(value, "int32")),
             Type::Int64 => return Err(self.wrong(value, "int64")),
             Type::IntOrString => return Err(self.wrong(value, "intstr.IntOrString")),
@@ -223,7 +221,7 @@ fn zero(ty: &Type) -> Value {
     match ty {
         Type::String | Type::Bytes => json!(""),
         Type::Bool => json!(false),
-        Type::Int32 | Type::Int64 | Type::IntOrString | Type::Float => json!(0),
+        Type::Int32 | Type::Int64 | Type::IntOrString => json!(0),
         Type::Quantity => json!("0"),
         Type::Struct(_) => json!({}),
         Type::Any | Type::Time | Type::MicroTime | Type::Pointer(_) | Type::List(_) | Type::Map(_) => Value::Null,
@@ -239,7 +237,6 @@ fn is_zero(ty: &Type, value: &Value) -> bool {
         Type::String | Type::Bytes => value.as_str().is_none_or(str::is_empty),
         Type::Bool => !value.as_bool().unwrap_or(false),
         Type::Int32 | Type::Int64 => value.as_i64().unwrap_or(0) == 0,
-        Type::Float => value.as_f64().unwrap_or(0.0) == 0.0,
         Type::Any | Type::Pointer(_) | Type::Time | Type::MicroTime | Type::Quantity | Type::IntOrString => {
             value.is_null()
         }

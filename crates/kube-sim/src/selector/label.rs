@@ -185,8 +185,7 @@ impl Parser {
 
     fn exact(&mut self) -> Result<String, String> {
         match self.peek() {
-            Token::End => Ok(String::new()),
-            token if token.is(",") => Ok(String::new()),
+            Token::End | Token::Symbol(",") => Ok(String::new()),
             Token::Word(word) => {
                 let word = word.clone();
                 self.next();

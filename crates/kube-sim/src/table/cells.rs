@@ -124,7 +124,7 @@ pub(super) fn cells(kind: &str, object: &Value, now: Timestamp) -> Vec<Value> {
         "EndpointSlice" => out.extend(slice(object, &created)),
         "RoleBinding" | "ClusterRoleBinding" => out.extend(binding(object, &created)),
         "Role" | "ClusterRole" | "CustomResourceDefinition" => {
-            out.push(object["metadata"]["creationTimestamp"].clone())
+            out.push(object["metadata"]["creationTimestamp"].clone());
         }
         _ => out.push(json!(created)),
     }

@@ -2,6 +2,7 @@
 //! have a form, and equal placeholders stand for equal values.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 
 use regex::Regex;
 use serde_json::{Value, json};
@@ -48,13 +49,17 @@ impl Comparison {
         }
     }
 
-    fn fail(&mut self, path: &str, wanted: impl ToString, found: impl ToString) {
-        let brief = |text: String| text.chars().take(300).collect::<String>().replace('\n', "\\n");
-        self.differences.push(format!(
-            "{path}: expected {}, got {}",
-            brief(wanted.to_string()),
-            brief(found.to_string())
-        ));
+    fn fail(&mut self, path: &str, wanted: impl Display, found: impl Display) {
+        let brief = |value: &dyn Display| {
+            value
+                .to_string()
+                .chars()
+                .take(300)
+                .collect::<String>()
+                .replace('\n', "\\n")
+        };
+        self.differences
+            .push(format!("{path}: expected {}, got {}", brief(&wanted), brief(&found)));
     }
 
     /// Compares the answer to one step; gives the differences.
@@ -211,7 +216,7 @@ impl Comparison {
             let whole = found.get(0).unwrap();
             let form = FORMS.iter().find(|(name, _)| *name == &found[1]).unwrap().1;
             pattern.push_str(&regex::escape(&want[position..whole.start()]));
-            pattern.push_str(&format!("({form})"));
+            pattern.extend(["(", form, ")"]);
             names.push((found[1].to_owned(), found.get(2).map(|n| n.as_str().parse().unwrap())));
             position = whole.end();
         }
