@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -95,6 +96,11 @@ trait Controller: Send {
     /// The collections whose changes wake it.
     fn watches(&self) -> &'static [&'static str];
 
+    /// How long it rests after a look: those that look at very much do not do so at every write.
+    fn rest(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Looks and acts; returns when to look again even if nothing changes.
     fn reconcile(&mut self, inner: &Inner) -> Option<Timestamp>;
 }
@@ -131,6 +137,12 @@ async fn run(inner: Arc<Inner>, mut controller: Box<dyn Controller>, cancel: Can
         if touched != seen || wake.is_some_and(|at| at <= inner.clock.now()) {
             seen = touched;
             wake = controller.reconcile(&inner);
+            if !controller.rest().is_zero() {
+                tokio::select! {
+                    () = cancel.cancelled() => return,
+                    () = inner.clock.sleep(controller.rest()) => {}
+                }
+            }
         }
         let sleep = async {
             match wake {

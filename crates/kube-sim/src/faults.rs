@@ -74,9 +74,19 @@ pub struct LoggedRequest {
     pub fault: Option<String>,
 }
 
+/// When the connection of a request is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// Nothing is done.
+    Before,
+    /// It is done, but the answer is lost.
+    After,
+}
+
 #[derive(Debug)]
 enum Action {
     Fail(Status),
+    Cut(Cut),
     Delay(Duration),
 }
 
@@ -101,11 +111,15 @@ pub(crate) struct FaultState {
 #[derive(Debug, Default)]
 pub(crate) struct Injected {
     pub delay: Option<Duration>,
+    pub cut: Option<Cut>,
     pub fail: Option<Status>,
 }
 
 impl Injected {
     pub fn label(&self) -> Option<String> {
+        if let Some(cut) = self.cut {
+            return Some(format!("cut {}", if cut == Cut::Before { "before" } else { "after" }));
+        }
         match (&self.fail, self.delay) {
             (Some(status), _) => Some(format!("status {}", status.code())),
             (None, Some(delay)) => Some(format!("delay {} ms", delay.as_millis())),
@@ -131,12 +145,20 @@ impl FaultState {
         });
     }
 
+    pub fn cut(&mut self, matcher: Matcher, cut: Cut, times: usize) {
+        self.rules.push(Rule {
+            matcher,
+            times,
+            action: Action::Cut(cut),
+        });
+    }
+
     pub fn clear(&mut self) {
         self.rules.clear();
         self.frozen_at = None;
     }
 
-    /// Takes what waits for this request: at most one delay and one failure.
+    /// Takes what waits for this request: at most one of each kind.
     pub fn take(&mut self, info: &RequestInfo) -> Injected {
         let mut injected = Injected::default();
         for rule in &mut self.rules {
@@ -145,6 +167,7 @@ impl FaultState {
             }
             match &rule.action {
                 Action::Fail(status) if injected.fail.is_none() => injected.fail = Some(status.clone()),
+                Action::Cut(cut) if injected.cut.is_none() => injected.cut = Some(*cut),
                 Action::Delay(delay) if injected.delay.is_none() => injected.delay = Some(*delay),
                 _ => continue,
             }

@@ -64,6 +64,7 @@ mod faults;
 mod field;
 mod handlers;
 mod health;
+mod impersonate;
 mod json;
 mod kinds;
 mod managed;
@@ -86,6 +87,6 @@ mod table;
 mod tokens;
 
 pub use controllers::{Controllers, UnknownController};
-pub use faults::{LoggedRequest, Matcher};
+pub use faults::{Cut, LoggedRequest, Matcher};
 pub use sim::{BuildError, Builder, Faults, KubeSim};
 pub use status::Status;

@@ -148,7 +148,7 @@ impl Definitions<'_> {
                     property["x-kubernetes-list-map-keys"] = json!(keys);
                 }
                 Own::Atomic if matches!(field.ty.inner(), Type::Map(_)) => {
-                    property["x-kubernetes-map-type"] = json!("atomic")
+                    property["x-kubernetes-map-type"] = json!("atomic");
                 }
                 Own::Atomic => property["x-kubernetes-list-type"] = json!("atomic"),
                 Own::Plain => {}

@@ -205,6 +205,20 @@ pub(crate) fn encode(headers: &HeaderMap, answer: Answer) -> Response<Body> {
     finish(out, Body::from(bytes))
 }
 
+/// An answer that breaks off before its body: what a client sees when the connection is cut.
+pub(crate) fn cut() -> Response<Body> {
+    let broken = futures::stream::once(async {
+        Err::<axum::body::Bytes, _>(std::io::Error::new(
+            std::io::ErrorKind::ConnectionReset,
+            "the connection was cut",
+        ))
+    });
+    finish(
+        Response::builder().header(CONTENT_TYPE, "application/json"),
+        Body::from_stream(broken),
+    )
+}
+
 fn finish(out: http::response::Builder, body: Body) -> Response<Body> {
     out.body(body).expect("the headers were made here and are well formed")
 }

@@ -12,9 +12,10 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use crate::authn::{self, User};
 use crate::authz::{self, Attributes, Decision};
 use crate::discovery;
-use crate::faults::LoggedRequest;
+use crate::faults::{Cut, LoggedRequest};
 use crate::handlers;
 use crate::health;
+use crate::impersonate::impersonate;
 use crate::openapi;
 use crate::request::{Query, RequestInfo};
 use crate::respond::{self, Answer};
@@ -66,7 +67,12 @@ async fn serve(State(inner): State<Arc<Inner>>, request: Request) -> Response<Bo
         Ok(user) => {
             logged.user.clone_from(&user.name);
             let failed = injected.fail;
-            match failed.map_or_else(|| admit(&inner, &user, &info, &query), Err) {
+            let cut_before = injected.cut == Some(Cut::Before);
+            let nothing = || Status::new(0, "", "the connection was cut");
+            match failed
+                .or_else(|| cut_before.then(nothing))
+                .map_or_else(|| admit(&inner, &user, &info, &query), Err)
+            {
                 Err(status) => status.into(),
                 Ok(()) => match collect(body, &parts.method).await {
                     Err(status) => status.into(),
@@ -84,6 +90,9 @@ async fn serve(State(inner): State<Arc<Inner>>, request: Request) -> Response<Bo
     };
     logged.status = answer.status;
     inner.faults().log(logged);
+    if injected.cut.is_some() {
+        return respond::cut();
+    }
     respond::encode(&headers, answer)
 }
 
@@ -94,7 +103,8 @@ fn authenticate(inner: &Inner, parts: &Parts) -> Result<User, Status> {
         .and_then(|v| v.to_str().ok());
     let tokens = inner.tokens();
     let state = inner.state();
-    authn::authenticate(header, &tokens, &inner.signer, &state, inner.clock.now())
+    let sender = authn::authenticate(header, &tokens, &inner.signer, &state, inner.clock.now())?;
+    impersonate(&state.store, sender, &parts.headers)
 }
 
 /// Whether the request may go on: authorization, and the parameters that every request understands.

@@ -384,3 +384,16 @@ async fn tls_is_trusted_by_whoever_has_the_authority() {
     cancel.cancel();
     serving.await.unwrap().unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_connection_loses_the_answer_but_not_always_the_write() {
+    let sim = sim();
+    let nodes: Api<Node> = Api::all(client(&sim));
+    let creates = || kube_sim::Matcher::any().verb("create").resource("nodes");
+    sim.faults().cut(creates(), kube_sim::Cut::Before, 1);
+    assert!(nodes.create(&PostParams::default(), &node("a")).await.is_err());
+    assert!(sim.get("nodes", None, "a").is_none());
+    sim.faults().cut(creates(), kube_sim::Cut::After, 1);
+    assert!(nodes.create(&PostParams::default(), &node("a")).await.is_err());
+    assert!(sim.get("nodes", None, "a").is_some());
+}

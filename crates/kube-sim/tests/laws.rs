@@ -1,6 +1,6 @@
 //! Laws that hold for every sequence of writes, asked over HTTP, in-process, on a paused clock.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops")]
 
 use std::collections::BTreeMap;
 

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -23,6 +24,10 @@ impl Controller for Garbage {
     fn watches(&self) -> &'static [&'static str] {
         // Anything can own anything.
         &[]
+    }
+
+    fn rest(&self) -> Duration {
+        Duration::from_millis(50)
     }
 
     fn reconcile(&mut self, inner: &Inner) -> Option<Timestamp> {

@@ -4,6 +4,7 @@
 //! kube-node-lease or through its status. Pods are not evicted.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -27,6 +28,10 @@ pub(super) struct Nodes {
 impl Controller for Nodes {
     fn watches(&self) -> &'static [&'static str] {
         &["nodes", "leases.coordination.k8s.io"]
+    }
+
+    fn rest(&self) -> Duration {
+        Duration::from_millis(50)
     }
 
     fn reconcile(&mut self, inner: &Inner) -> Option<Timestamp> {

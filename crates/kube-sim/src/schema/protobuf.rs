@@ -173,8 +173,8 @@ impl Reader<'_> {
             Type::Bytes => json!(STANDARD.encode(part.bytes()?)),
             Type::Bool => json!(part.number()? != 0),
             Type::Int32 | Type::Int64 => json!(part.number()?),
-            Type::Time => time(part.bytes()?)?.map_or(Value::Null, |at| json!(format_time(at))),
-            Type::MicroTime => time(part.bytes()?)?.map_or(Value::Null, |at| json!(format_micro_time(at))),
+            Type::Time => time(part.bytes()?, format_time)?,
+            Type::MicroTime => time(part.bytes()?, format_micro_time)?,
             Type::Quantity => json!(
                 fields(part.bytes()?)?
                     .first()
@@ -189,7 +189,7 @@ impl Reader<'_> {
 }
 
 /// Seconds and nanoseconds; an empty message is no time at all.
-fn time(bytes: &[u8]) -> Option<Option<Timestamp>> {
+fn time(bytes: &[u8], format: fn(Timestamp) -> String) -> Option<Value> {
     let parts = fields(bytes)?;
     let get = |number: u64| {
         parts
@@ -199,9 +199,9 @@ fn time(bytes: &[u8]) -> Option<Option<Timestamp>> {
             .unwrap_or(0)
     };
     if parts.is_empty() || get(1) <= -62_135_596_800 {
-        return Some(None);
+        return Some(Value::Null);
     }
-    Timestamp::new(get(1), i32::try_from(get(2)).ok()?).ok().map(Some)
+    Timestamp::new(get(1), i32::try_from(get(2)).ok()?).ok().map(|at| json!(format(at)))
 }
 
 fn int_or_string(bytes: &[u8]) -> Option<Value> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Inner;
-use crate::faults::Matcher;
+use crate::faults::{Cut, Matcher};
 use crate::status::Status;
 
 /// What tests can do to the server.
@@ -55,6 +55,11 @@ impl<'a> Faults<'a> {
     /// The next `times` requests that match are answered `delay` later, on the server's clock.
     pub fn delay(&self, matcher: Matcher, delay: Duration, times: usize) {
         self.0.faults().delay(matcher, delay, times);
+    }
+
+    /// The next `times` requests that match lose their connection, before or after they are done.
+    pub fn cut(&self, matcher: Matcher, cut: Cut, times: usize) {
+        self.0.faults().cut(matcher, cut, times);
     }
 
     /// Ends all watches now; clients watch again from where they were.
