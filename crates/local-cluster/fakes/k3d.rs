@@ -178,7 +178,7 @@ fn create(play: &Play, name: &str, down: bool) -> i32 {
         play.save("k3d", name, &state);
         drop(guard);
         if play.fault("partial_hang") {
-            play.hang();
+            Play::hang();
         }
         return fatal("killed");
     }

@@ -79,7 +79,7 @@ fn status(play: &Play, name: &str, state: Option<&Value>) -> i32 {
         let workers = (2..=count).map(|n| node(format!("{name}-m{n:02}"), "Irrelevant"));
         print!(
             "{}",
-            Value::from_iter(std::iter::once(node(name.to_owned(), api)).chain(workers))
+            Value::Array(std::iter::once(node(name.to_owned(), api)).chain(workers).collect())
         );
     }
     code

@@ -78,7 +78,7 @@ impl Play {
             std::thread::sleep(Duration::from_millis(ms.parse().unwrap()));
         }
         match action.as_str() {
-            "hang" => self.hang(),
+            "hang" => Self::hang(),
             "hang_ignore_term" => {
                 let script = "trap '' TERM; while :; do /bin/sleep 1; done";
                 panic!("{}", Command::new("/bin/sh").args(["-c", script]).exec());
@@ -96,7 +96,7 @@ impl Play {
     }
 
     /// Until somebody ends it.
-    pub fn hang(&self) -> ! {
+    pub fn hang() -> ! {
         loop {
             std::thread::sleep(Duration::from_secs(1));
         }

@@ -29,13 +29,11 @@ fn file(play: &Play, flag: &str) -> String {
 
 /// Binds, or complains the way Go programs do.
 async fn listen(address: &str) -> Option<TcpListener> {
-    match TcpListener::bind(address).await {
-        Ok(listener) => Some(listener),
-        Err(_) => {
-            eprintln!("listen tcp {address}: bind: address already in use");
-            None
-        }
+    let listener = TcpListener::bind(address).await.ok();
+    if listener.is_none() {
+        eprintln!("listen tcp {address}: bind: address already in use");
     }
+    listener
 }
 
 pub fn etcd(play: &Play) -> i32 {

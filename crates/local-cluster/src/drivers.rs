@@ -61,3 +61,15 @@ pub(crate) fn kept_ports(host: &Host) -> Vec<(String, u16)> {
         .chain(sim::kept_ports(host))
         .collect()
 }
+
+/// Whether what a driver needs is on this machine. Whether it works is another question: see [`crate::preflight()`].
+pub fn is_installed(host: &Host, driver: &str) -> bool {
+    match driver {
+        "auto" => Auto::driver_for(&host.os).is_ok_and(|chosen| host.find(chosen).is_some()),
+        "process" => ["etcd", "kube-apiserver"]
+            .iter()
+            .all(|name| process::find(host, None, name).is_some()),
+        "sim" => host.simulator.is_some(),
+        tool => host.find(tool).is_some(),
+    }
+}

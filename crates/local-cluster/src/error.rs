@@ -292,7 +292,7 @@ impl Error {
         match self {
             Self::Tool { advice, .. } | Self::Kubeconfig { advice, .. } => advice.clone(),
             Self::ClusterNotReady { advice, .. } => Some(advice.clone()),
-            Self::ConfigMismatch(differences) => Some(if differences.iter().all(|one| one.applies_on_restart()) {
+            Self::ConfigMismatch(differences) => Some(if differences.iter().all(Difference::applies_on_restart) {
                 "restart the cluster to apply it, or ask for what is running".to_owned()
             } else {
                 "ask for what is there, or destroy and start again (start --recreate; this removes the cluster's data)"

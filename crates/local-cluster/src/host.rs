@@ -98,6 +98,8 @@ pub struct Host {
     pub events: Events,
     /// Commands that change something are told as events instead of being run.
     pub dry_run: bool,
+    /// Whether starting waits until the cluster takes work. Otherwise it returns once there is a kubeconfig.
+    pub wait: bool,
     /// What happens to the user's kubeconfig.
     pub merge: Merge,
     /// The command that runs a simulated API server; flags are added to it. Without one there is no `sim` driver.
@@ -134,6 +136,7 @@ impl Host {
             limits: Limits::default(),
             events: Events::default(),
             dry_run: false,
+            wait: true,
             merge: Merge::Add,
             simulator: None,
             bin_dir: None,

@@ -121,7 +121,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.lock");
         let _held = Lock::acquire(path.clone(), "x", Duration::ZERO, |_| {}).await.unwrap();
-        let error = Lock::acquire(path, "k3d cluster x", Duration::from_secs(60), |_| {})
+        let error = Lock::acquire(path, "k3d cluster x", Duration::from_mins(1), |_| {})
             .await
             .unwrap_err();
         let text = error.to_string();

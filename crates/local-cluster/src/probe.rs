@@ -60,14 +60,15 @@ pub(crate) async fn probe(access: &Access, limit: Duration) -> Report {
     };
     let ask = |path| {
         let target = &target;
-        async move {
+        // Three connections' buffers are much for one future.
+        Box::pin(async move {
             tokio::time::timeout(limit, target.get(path)).await.unwrap_or_else(|_| {
                 Err(format!(
                     "the API server does not answer within {}",
                     kit::go_duration::format(limit)
                 ))
             })
-        }
+        })
     };
     let (readyz, version, nodes) =
         tokio::join!(ask("/readyz?verbose"), ask("/version"), ask("/api/v1/nodes?limit=500"));

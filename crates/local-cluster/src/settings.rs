@@ -16,7 +16,7 @@ pub struct Setting {
 
 impl Setting {
     /// A value that is shown as it is compared.
-    pub fn plain(value: impl ToString) -> Self {
+    pub fn plain(value: impl std::fmt::Display) -> Self {
         let value = value.to_string();
         Self {
             shown: value.clone(),

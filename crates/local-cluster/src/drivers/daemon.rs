@@ -63,7 +63,7 @@ impl<'a> Daemon<'a> {
     }
 
     /// Starts it in the background.
-    pub(crate) async fn spawn(&self, host: &Host, program: &Path, args: &[OsString]) -> Result<(), Error> {
+    pub(crate) fn spawn(&self, host: &Host, program: &Path, args: &[OsString]) -> Result<(), Error> {
         let log = self.log();
         if log.metadata().is_ok_and(|data| data.len() > LARGEST_LOG) {
             let _ = std::fs::rename(&log, log.with_extension("log.1"));
@@ -200,9 +200,7 @@ fn began(pid: u32) -> Option<String> {
 
 /// The process that writes to this log, as far as the system lets us see.
 fn find(log: &Path) -> Option<u32> {
-    if !log.exists() {
-        return None;
-    }
+    let log = std::fs::canonicalize(log).ok()?;
     for process in std::fs::read_dir("/proc").ok()?.flatten() {
         let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
             continue;

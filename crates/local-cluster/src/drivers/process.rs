@@ -122,8 +122,7 @@ impl Process {
                 ports::refuse_taken(name, port)?;
             }
             self.part(name)
-                .spawn(&self.host, program, &plan::args(name, &kept, &self.certs()))
-                .await?;
+                .spawn(&self.host, program, &plan::args(name, &kept, &self.certs()))?;
             match name {
                 ETCD => {
                     let access = certs::etcd_access(&self.certs(), kept.etcd_port)?;

@@ -108,10 +108,14 @@ impl Sim {
             .map_err(|error| Error::files("write", self.dir.join("sim.json"))(error.into()))?;
         kit::fs::write_private(&self.dir.join("sim.json"), &text)
             .map_err(Error::files("write", self.dir.join("sim.json")))?;
+        let state = self.dir.join("state.json");
+        if !state.exists() {
+            kit::fs::write_private(&state, b"{}").map_err(Error::files("write", state))?;
+        }
         // It is written anew when the server listens: an old one would be believed too early.
         let _ = std::fs::remove_file(self.kubeconfig_file());
         let daemon = self.daemon();
-        daemon.spawn(&self.host, &program, &args).await?;
+        daemon.spawn(&self.host, &program, &args)?;
         daemon.until(limit, || async { self.kubeconfig_file().exists() }).await
     }
 }

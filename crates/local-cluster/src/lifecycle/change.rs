@@ -59,6 +59,7 @@ impl Lifecycle {
         }
         match sight.phase.clone() {
             Phase::Absent => {
+                self.warn_of_another_engine();
                 events.phase("create the cluster");
                 let mut expected = self.driver.creation_defaults();
                 expected.extend(wants.clone());
@@ -110,6 +111,28 @@ impl Lifecycle {
             return Ok(());
         }
         Err(Error::ConfigMismatch(differences))
+    }
+
+    /// A cluster in another container engine looks absent from here.
+    fn warn_of_another_engine(&self) {
+        let Some(record) = Record::load(&self.host, self.driver.name(), self.driver.profile()) else {
+            return;
+        };
+        let here = self
+            .host
+            .var("DOCKER_HOST")
+            .map(|value| value.to_string_lossy().into_owned());
+        if record.phase == Step::Ready && record.docker_host != here.unwrap_or_default() {
+            let there = if record.docker_host.is_empty() {
+                "the usual engine"
+            } else {
+                &record.docker_host
+            };
+            let title = self.title();
+            self.host.events.warn(format!(
+                "{title} was last seen in {there}; DOCKER_HOST names another engine now"
+            ));
+        }
     }
 
     /// What an interrupted change left is not built upon, unless the driver can complete it.
@@ -182,6 +205,9 @@ impl Lifecycle {
                 };
             }
             if let Some(entry) = &entry {
+                if !self.host.wait {
+                    return Ok(entry.clone());
+                }
                 let report = probe(&entry.access, QUESTION).await;
                 match report.trouble(sight.nodes) {
                     None => return Ok(entry.clone()),

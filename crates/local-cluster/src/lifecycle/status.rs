@@ -24,10 +24,8 @@ impl Lifecycle {
         let record = Record::load(&self.host, driver, profile);
         let kept = Entry::load(&self.host, self.driver.names());
         let ask = async {
-            match &kept {
-                Some(entry) => Some(probe(&entry.access, limits.probe).await),
-                None => None,
-            }
+            let entry = kept.as_ref()?;
+            Some(probe(&entry.access, limits.probe).await)
         };
         let (sight, report) = tokio::join!(self.look_within(limits.status.saturating_sub(limits.probe)), ask);
         let mut sight = sight?;
@@ -73,31 +71,22 @@ impl Lifecycle {
             (state, reason) = (State::NotReady, String::new());
         }
         if state != State::Ready && busy {
-            (state, reason) = match step {
-                Some(Step::Stopping | Step::Destroying) => {
-                    let what = if step == Some(Step::Stopping) {
-                        "stopped"
-                    } else {
-                        "destroyed"
-                    };
-                    let state = if state == State::Stopped {
-                        state
-                    } else {
-                        State::NotReady
-                    };
-                    (state, format!("it is being {what} by another process"))
-                }
-                _ => {
-                    let detail = if reason.is_empty() {
-                        String::new()
-                    } else {
-                        format!(": {reason}")
-                    };
-                    (
-                        State::Starting,
-                        format!("it is being started by another process{detail}"),
-                    )
-                }
+            (state, reason) = if let Some(Step::Stopping | Step::Destroying) = step {
+                let stopping = step == Some(Step::Stopping);
+                let what = if stopping { "stopped" } else { "destroyed" };
+                let down = state == State::Stopped;
+                let state = if down { state } else { State::NotReady };
+                (state, format!("it is being {what} by another process"))
+            } else {
+                let detail = if reason.is_empty() {
+                    reason
+                } else {
+                    format!(": {reason}")
+                };
+                (
+                    State::Starting,
+                    format!("it is being started by another process{detail}"),
+                )
             };
         } else if state != State::Ready && sight.exists() {
             let interrupted = match step {

@@ -61,7 +61,9 @@ async fn many_threads_share_a_registry() {
             })
         })
         .collect();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.join().unwrap();
+    }
     assert_eq!(registry.names().len(), 32);
 }
 

@@ -13,7 +13,7 @@ use crate::tool::{Output, classify};
 const GIB: f64 = (1024 * 1024 * 1024) as f64;
 
 /// A line of `colima list --json`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Instance {
     pub(super) name: String,
@@ -22,19 +22,6 @@ pub(super) struct Instance {
     cpus: u32,
     memory: u64,
     disk: u64,
-}
-
-impl Default for Instance {
-    fn default() -> Self {
-        Self {
-            name: String::new(),
-            status: String::new(),
-            address: String::new(),
-            cpus: 0,
-            memory: 0,
-            disk: 0,
-        }
-    }
 }
 
 /// What `colima status --json` says of a machine that runs.

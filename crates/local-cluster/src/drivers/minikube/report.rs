@@ -14,7 +14,7 @@ const NO_PROFILE: i32 = 85;
 /// The exit code of `status` is made of these: host, cluster, kubeconfig.
 const STATUS_BITS: i32 = 7;
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Node {
     name: String,
@@ -22,17 +22,6 @@ struct Node {
     kubelet: String,
     #[serde(rename = "APIServer")]
     api_server: String,
-}
-
-impl Default for Node {
-    fn default() -> Self {
-        Self {
-            name: String::new(),
-            host: String::new(),
-            kubelet: String::new(),
-            api_server: String::new(),
-        }
-    }
 }
 
 #[derive(Debug)]
@@ -118,14 +107,16 @@ struct Config {
     memory: u64,
     disk_size: u64,
     driver: String,
-    kubernetes_config: Kubernetes,
+    #[serde(rename = "KubernetesConfig")]
+    kubernetes: Kubernetes,
     nodes: Vec<NodeConfig>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Kubernetes {
-    kubernetes_version: String,
+    #[serde(rename = "KubernetesVersion")]
+    version: String,
     container_runtime: String,
     #[serde(rename = "CNI")]
     cni: String,
@@ -159,7 +150,7 @@ impl Profile {
     }
 
     pub(super) fn version(&self) -> String {
-        self.config.kubernetes_config.kubernetes_version.clone()
+        self.config.kubernetes.version.clone()
     }
 
     pub(super) fn address(&self) -> String {
@@ -188,9 +179,9 @@ impl Profile {
                 (!config.nodes.is_empty()).then(|| Setting::plain(config.nodes.len())),
             ),
             ("driver", text(&config.driver)),
-            ("containerRuntime", text(&config.kubernetes_config.container_runtime)),
-            ("cni", text(&config.kubernetes_config.cni)),
-            ("kubernetesVersion", text(&config.kubernetes_config.kubernetes_version)),
+            ("containerRuntime", text(&config.kubernetes.container_runtime)),
+            ("cni", text(&config.kubernetes.cni)),
+            ("kubernetesVersion", text(&config.kubernetes.version)),
         ];
         fields
             .into_iter()
@@ -216,12 +207,10 @@ struct Data {
 
 /// The last error event, by its exit code and message. Lines that are no events are passed over.
 pub(super) fn last_error(stdout: &str) -> Option<(Fault, String)> {
-    let events = stdout
+    let mut events = stdout
         .lines()
         .filter_map(|line| serde_json::from_str::<Event>(line.trim()).ok());
-    let last = events
-        .filter(|event| event.r#type == "io.k8s.sigs.minikube.error")
-        .last()?;
+    let last = events.rfind(|event| event.r#type == "io.k8s.sigs.minikube.error")?;
     let fault = last.data.exitcode.parse().map_or(Fault::Unknown, fault_of_code);
     Some((fault, crate::tool::redact(&last.data.message)))
 }

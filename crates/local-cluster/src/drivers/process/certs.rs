@@ -147,12 +147,13 @@ fn read(dir: &Path, name: &str) -> Result<String, Error> {
 }
 
 fn access(dir: &Path, port: u16, [ca, certificate, key]: [&str; 3]) -> Result<Access, Error> {
-    let mut access = Access::default();
-    access.server = format!("https://127.0.0.1:{port}");
-    access.ca = Some(read(dir, ca)?.into_bytes());
-    access.client_certificate = Some(read(dir, certificate)?.into_bytes());
-    access.client_key = Some(read(dir, key)?.into());
-    Ok(access)
+    Ok(Access {
+        server: format!("https://127.0.0.1:{port}"),
+        ca: Some(read(dir, ca)?.into_bytes()),
+        client_certificate: Some(read(dir, certificate)?.into_bytes()),
+        client_key: Some(read(dir, key)?.into()),
+        ..Access::default()
+    })
 }
 
 pub(super) fn etcd_access(dir: &Path, port: u16) -> Result<Access, Error> {
