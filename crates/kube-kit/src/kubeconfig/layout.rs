@@ -145,7 +145,9 @@ fn patch_list(lines: &mut Vec<String>, list: List, before: &Kubeconfig, after: &
 fn item(entry: &Value, depth: usize) -> String {
     let text = yaml(&[entry]);
     let prefix = " ".repeat(depth);
-    text.lines().map(|line| format!("{prefix}{line}\n")).collect()
+    text.split_inclusive('\n')
+        .flat_map(|line| [prefix.as_str(), line])
+        .collect()
 }
 
 fn put_scalar(lines: &mut Vec<String>, key: &str, value: &Value) -> Option<()> {
