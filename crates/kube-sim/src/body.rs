@@ -9,11 +9,11 @@ use serde_json::Value;
 use crate::field::FieldError;
 use crate::json;
 use crate::meta;
+use crate::protobuf::{self, Envelope};
 use crate::resource::Resource;
 use crate::schema::{self, Shape};
 use crate::status::Status;
 
-const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 const MEDIA: &str = "the body of the request was in an unknown format - accepted media types include: application/json, \
     application/yaml, application/vnd.kubernetes.protobuf";
 
@@ -44,13 +44,25 @@ pub(crate) fn media_type(headers: &HeaderMap) -> String {
     header.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// Reads a body as JSON or YAML. Also gives the paths of members that came twice.
+/// Reads a body as JSON, YAML or, when it holds options, as protobuf. Also gives the paths of members that came twice.
 pub(crate) fn parse(headers: &HeaderMap, body: &Bytes) -> Result<Result<(Value, Vec<String>), String>, Status> {
     match media_type(headers).as_str() {
         "" | "application/json" => Ok(json::parse(body)),
         "application/yaml" => Ok(yaml(body).map(|value| (value, Vec::new()))),
+        protobuf::MEDIA => options(body).map(|value| Ok((value, Vec::new()))),
         _ => Err(Status::unsupported_media_type(MEDIA)),
     }
+}
+
+/// Reads the options of a delete; of another kind, no more than what it is.
+fn options(body: &[u8]) -> Result<Value, Status> {
+    let read = |envelope: Envelope<'_>| match envelope.kind.as_str() {
+        "DeleteOptions" => envelope.object("DeleteOptions"),
+        _ => Ok(envelope.head()),
+    };
+    Envelope::open(body)
+        .and_then(read)
+        .map_err(|why| Status::bad_request(why.to_string()))
 }
 
 /// Reads YAML; JSON is YAML too.
@@ -81,11 +93,13 @@ pub(crate) fn decode(
         ))
     };
     let syntax = |why: String| unrecognized(&format!("couldn't get version/kind; json parse error: {why}"));
-    let (mut object, duplicates) = if media_type(headers) == PROTOBUF && wanted.custom.is_none() {
-        let object = schema::read_protobuf(wanted.shape, body);
-        (object.ok_or_else(|| Status::unsupported_media_type(MEDIA))?, Vec::new())
-    } else {
-        parse(headers, body)?.map_err(syntax)?
+    let envelope = match media_type(headers).as_str() {
+        protobuf::MEDIA => Some(Envelope::open(body).map_err(|why| unrecognized(&why.to_string()))?),
+        _ => None,
+    };
+    let (mut object, duplicates) = match &envelope {
+        Some(envelope) => (envelope.head(), Vec::new()),
+        None => parse(headers, body)?.map_err(syntax)?,
     };
     if object.is_null() {
         object = serde_json::json!({});
@@ -95,10 +109,9 @@ pub(crate) fn decode(
     }
     match wanted.custom {
         None => check_kind(&object, wanted, unrecognized)?,
+        Some(_) if envelope.is_some() => {}
         Some(_) => check_custom_kind(&object, wanted, unrecognized)?,
     }
-    object["apiVersion"] = wanted.api_version.into();
-    object["kind"] = wanted.kind.into();
     let handled = |why: &str| {
         let version = wanted.api_version.rsplit('/').next().unwrap_or_default();
         Status::bad_request(format!(
@@ -106,6 +119,16 @@ pub(crate) fn decode(
             wanted.kind
         ))
     };
+    if let Some(envelope) = &envelope {
+        // A custom resource is no message: the real server names the type that it keeps it in.
+        let message = match wanted.custom {
+            None => &wanted.shape.root().name,
+            Some(_) => "*unstructured.Unstructured",
+        };
+        object = envelope.object(message).map_err(|why| handled(&why.to_string()))?;
+    }
+    object["apiVersion"] = wanted.api_version.into();
+    object["kind"] = wanted.kind.into();
     let unknown = match wanted.custom {
         Some(resource) => resource.decode(&mut object),
         None => schema::decode(wanted.shape, &mut object).map(|decoded| decoded.unknown),
@@ -194,10 +217,11 @@ fn show(body: &[u8]) -> String {
         return "<empty>".to_owned();
     }
     if body[0] != b'{' {
-        return body.iter().take(16).fold(String::new(), |mut out, byte| {
+        let head = body.iter().take(30).fold(String::new(), |mut out, byte| {
             let _ = write!(out, "{byte:02x}");
             out
         });
+        return if body.len() > 30 { format!("{head} ...") } else { head };
     }
     let text = String::from_utf8_lossy(body);
     let head: String = text.chars().take(30).collect();

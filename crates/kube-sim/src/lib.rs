@@ -73,6 +73,7 @@ mod names;
 mod openapi;
 mod ops;
 mod patch;
+mod protobuf;
 mod request;
 mod resource;
 mod respond;
