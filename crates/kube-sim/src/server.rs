@@ -26,7 +26,6 @@ use crate::status::Status;
 const BODY_LIMIT: usize = 3 * 1024 * 1024;
 
 /// A request on its way through the server.
-#[derive(Debug)]
 pub(crate) struct Call {
     pub inner: Arc<Inner>,
     pub user: User,

@@ -3,7 +3,7 @@
 mod builder;
 mod control;
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,7 +29,6 @@ use crate::tokens::{Signer, StaticToken, StaticTokens};
 #[derive(Clone, Debug)]
 pub struct KubeSim(pub(crate) Arc<Inner>);
 
-#[derive(Debug)]
 pub(crate) struct Inner {
     pub state: Mutex<State>,
     pub faults: Mutex<FaultState>,
@@ -43,6 +42,16 @@ pub(crate) struct Inner {
     pub controllers: Controllers,
     pub token_delay: Option<Duration>,
     pub grace: Duration,
+}
+
+// Not derived: there are tokens in it.
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KubeSim")
+            .field("version", &self.version)
+            .field("controllers", &self.controllers)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Inner {

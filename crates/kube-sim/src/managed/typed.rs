@@ -255,8 +255,11 @@ impl<'a> Typed<'a> {
         out: &mut Comparison,
         member: impl Fn(&str) -> (Type, Own),
     ) {
-        let map = |value: Option<&Value>| value.and_then(Value::as_object).cloned().unwrap_or_default();
-        let (old, new) = (map(old), map(new));
+        let none = Map::new();
+        let (old, new) = (
+            old.and_then(Value::as_object).unwrap_or(&none),
+            new.and_then(Value::as_object).unwrap_or(&none),
+        );
         for name in old.keys().chain(new.keys().filter(|n| !old.contains_key(*n))) {
             let (ty, own) = member(name);
             path.push(format!("f:{name}"));

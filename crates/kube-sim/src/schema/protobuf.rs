@@ -201,7 +201,9 @@ fn time(bytes: &[u8], format: fn(Timestamp) -> String) -> Option<Value> {
     if parts.is_empty() || get(1) <= -62_135_596_800 {
         return Some(Value::Null);
     }
-    Timestamp::new(get(1), i32::try_from(get(2)).ok()?).ok().map(|at| json!(format(at)))
+    Timestamp::new(get(1), i32::try_from(get(2)).ok()?)
+        .ok()
+        .map(|at| json!(format(at)))
 }
 
 fn int_or_string(bytes: &[u8]) -> Option<Value> {
