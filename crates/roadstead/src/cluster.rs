@@ -51,7 +51,7 @@ async fn dispatch(args: Args) -> Result<(), Failure> {
         }
         Verb::Status => status(&common).await,
         Verb::List => {
-            let host = Arc::new(host(&common)?);
+            let host = Arc::new(host(&common));
             let listing = list(&registry()?, &host).await;
             for problem in &listing.problems {
                 console::complain(&Failure::usage(problem.clone()));
@@ -62,20 +62,33 @@ async fn dispatch(args: Args) -> Result<(), Failure> {
             let cluster = Cluster::find(&common, |_| {})?;
             let text = cluster.manager.kubeconfig().await.map_err(failure)?;
             if path {
-                return console::line(cluster.host.own_kubeconfig(&cluster.manager.context()).display().to_string());
+                return console::line(
+                    cluster
+                        .host
+                        .own_kubeconfig(&cluster.manager.context())
+                        .display()
+                        .to_string(),
+                );
             }
             console::text(text)
         }
         Verb::Drivers => {
-            let host = host(&common)?;
+            let host = host(&common);
             let drivers = show::drivers(&registry()?.names(), &host);
             show::value(common.output, &drivers, || show::driver_table(&drivers))
         }
         Verb::Exec { command } => {
             let cluster = Cluster::find(&common, |_| {})?;
             let ended = cluster.manager.exec(&command).await.map_err(failure)?;
-            let code = ended.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(kit::exit::FAILED);
-            if code == kit::exit::OK { Ok(()) } else { Err(silent(code)) }
+            let code = ended
+                .code()
+                .and_then(|code| u8::try_from(code).ok())
+                .unwrap_or(kit::exit::FAILED);
+            if code == kit::exit::OK {
+                Ok(())
+            } else {
+                Err(silent(code))
+            }
         }
     }
 }
@@ -92,7 +105,9 @@ async fn start(common: &Common, change: &Change, recreate: bool, yes: bool) -> R
 
 async fn restart(common: &Common, change: &Change) -> Result<(), Failure> {
     let cluster = Cluster::find(common, |host| change.apply(host))?;
-    cluster.change("ready", cluster.manager.restart(&cluster.config)).await?;
+    cluster
+        .change("ready", cluster.manager.restart(&cluster.config))
+        .await?;
     cluster.tell_outcome(change.dry_run).await
 }
 
@@ -111,16 +126,24 @@ fn registry() -> Result<Registry, Failure> {
     drivers::standard().map_err(|error| Failure::other("register the drivers", error))
 }
 
-/// The machine, with what the command line says about it.
-fn host(common: &Common) -> Result<Host, Failure> {
+/// This machine, with this program as its simulator.
+pub fn this_machine() -> Host {
     let mut host = Host::current();
-    let program = std::env::current_exe().map_err(|error| Failure::other("find this program", error))?;
-    host.simulator = Some(vec![program.into_os_string(), "sim".into(), "kubernetes".into()]);
+    // Without the path of the program there is no `sim` driver; everything else works.
+    host.simulator = std::env::current_exe()
+        .ok()
+        .map(|program| vec![program.into_os_string(), "sim".into(), "kubernetes".into()]);
+    host
+}
+
+/// The machine, with what the command line says about it.
+fn host(common: &Common) -> Host {
+    let mut host = this_machine();
     host.bin_dir.clone_from(&common.bin_dir);
     host.limits.start = common.timeout;
     host.limits.stop = common.timeout;
     host.limits.destroy = common.timeout;
-    Ok(host)
+    host
 }
 
 /// The cluster that the command line means.
@@ -135,30 +158,48 @@ struct Cluster {
 
 impl Cluster {
     fn find(common: &Common, prepare: impl FnOnce(&mut Host)) -> Result<Self, Failure> {
-        let mut host = host(common)?;
+        let mut host = host(common);
         prepare(&mut host);
         let given = match &common.config {
             Some(path) => Some(ClusterConfig::from_file(path).map_err(failure)?),
             None => None,
         };
         let named = common.driver.clone().or_else(|| {
-            given.as_ref().map(|config| config.driver.clone()).filter(|driver| !driver.is_empty())
+            given
+                .as_ref()
+                .map(|config| config.driver.clone())
+                .filter(|driver| !driver.is_empty())
         });
         let choice = named.map_or_else(
             || choose(&host, &common.profile),
-            |driver| Choice { driver, why: String::new() },
+            |driver| Choice {
+                driver,
+                why: String::new(),
+            },
         );
-        let teller = Arc::new(Teller::new(common.output, &format!("{} cluster {}", choice.driver, common.profile)));
+        let teller = Arc::new(Teller::new(
+            common.output,
+            &format!("{} cluster {}", choice.driver, common.profile),
+        ));
         if !choice.why.is_empty() {
             teller.note(&format!("driver {}: {}", choice.driver, choice.why));
         }
         let sink = Arc::clone(&teller);
         host.events = local_cluster::Events::to(move |event| sink.tell(&event));
         let host = Arc::new(host);
-        let manager = registry()?.manager(&choice.driver, &host, &common.profile).map_err(failure)?;
+        let manager = registry()?
+            .manager(&choice.driver, &host, &common.profile)
+            .map_err(failure)?;
         // Without a file, the tools' own defaults are meant; a file has to have the section it needs.
         let config = given.unwrap_or_else(|| ClusterConfig::defaults(&choice.driver));
-        Ok(Self { host, config, manager, profile: common.profile.clone(), output: common.output, teller })
+        Ok(Self {
+            host,
+            config,
+            manager,
+            profile: common.profile.clone(),
+            output: common.output,
+            teller,
+        })
     }
 
     async fn change(&self, done: &str, work: impl Future<Output = Result<(), Error>>) -> Result<(), Failure> {
@@ -227,7 +268,11 @@ impl Change {
 
 /// Everything was said already; only the exit code is left.
 fn silent(code: u8) -> Failure {
-    Failure { message: String::new(), hint: None, code }
+    Failure {
+        message: String::new(),
+        hint: None,
+        code,
+    }
 }
 
 fn failure(error: Error) -> Failure {

@@ -13,6 +13,7 @@ mod typed;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kit::Clock;
 use kontainer_engine::{
@@ -33,6 +34,9 @@ pub struct Args {
     /// Where clusters are remembered [default: ~/.kontainer].
     #[arg(long, global = true, env = "ROADSTEAD_STORE", value_name = "DIR")]
     store: Option<PathBuf>,
+    /// Give up after this long, such as 30m; what was done until then is remembered.
+    #[arg(long, global = true, env = "ROADSTEAD_TIMEOUT", value_name = "DURATION", value_parser = kit::go_duration::parse)]
+    timeout: Option<Duration>,
     /// What to do.
     #[command(subcommand)]
     action: Action,
@@ -137,6 +141,28 @@ struct Typed {
 
 /// Does it. `stop` ends it in order: the driver gets time to say what it has done so far, and that is stored.
 pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
+    let Some(timeout) = args.timeout else {
+        return act(args, stop).await;
+    };
+    // An end by the clock is an end in order, too.
+    let ended = stop.child_token();
+    let work = act(args, ended.clone());
+    tokio::pin!(work);
+    tokio::select! {
+        outcome = &mut work => return outcome,
+        () = tokio::time::sleep(timeout) => ended.cancel(),
+    }
+    match work.await {
+        Err(failure) if failure.code == kit::exit::INTERRUPTED => Err(Failure {
+            message: format!("not done within {}", kit::go_duration::format(timeout)),
+            hint: Some("the same command goes on where it stopped".to_owned()),
+            code: kit::exit::TIMED_OUT,
+        }),
+        outcome => outcome,
+    }
+}
+
+async fn act(args: Args, stop: CancellationToken) -> Result<(), Failure> {
     let session = Session::new(args.store, stop)?;
     match args.action {
         Action::Create(typed) => session.create(typed.words).await,

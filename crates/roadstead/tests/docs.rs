@@ -13,6 +13,7 @@ fn the_commands_in_the_documentation_do_what_it_says() {
         .env("RXTSPOT_BASE_URL", sim.text("url"))
         .env("RXTSPOT_OAUTH_URL", sim.text("url"))
         .env("ROADSTEAD_RACKSPACE_SPOT_REFRESH_TOKEN", SECRET)
+        .env("ROADSTEAD_TIMEOUT", "50s")
         .timeout(std::time::Duration::from_secs(60))
         .case("../../README.md")
         .case("../../docs/guides/*.md")

@@ -176,6 +176,26 @@ fn what_makes_no_sense_is_refused_with_a_reason_and_an_exit_code() {
 }
 
 #[test]
+fn a_command_that_is_out_of_time_says_so_and_the_next_one_goes_on() {
+    // At the real speed the control plane takes a minute and a half.
+    let sim = Sim::start(&["rackspace-spot"]);
+    let home = Home::new(sim.text("url"));
+    let timed = [&CREATE[..2], &["--timeout=2s"], &CREATE[2..]].concat();
+    let done = home.run(&timed);
+    assert_eq!(done.code, 6, "{}", done.err);
+    assert!(done.err.contains("not done within 2s"), "{}", done.err);
+
+    post(sim.text("control"), "advance", r#"{"seconds":600}"#);
+    assert!(home.ok(&CREATE).starts_with("demo is running: 3 nodes"));
+    let state: Value = serde_json::from_str(&get(sim.text("control"), "state")).unwrap();
+    assert_eq!(
+        state["spotnodepools"].as_object().map(serde_json::Map::len),
+        Some(1),
+        "a pool was bought twice"
+    );
+}
+
+#[test]
 fn a_provider_is_trusted_by_its_certificate_and_refused_at_once_without() {
     let sim = Sim::start(&["rackspace-spot", "--tls"]);
     let create = [
@@ -199,14 +219,27 @@ fn a_provider_is_trusted_by_its_certificate_and_refused_at_once_without() {
     assert!(known.err.contains("the next valid bid is 0.06"), "{}", known.err);
 }
 
-/// A GET over a plain socket, so that the test needs no HTTP client.
 fn get(base: &str, what: &str) -> String {
+    ask(base, "GET", what, "")
+}
+
+fn post(base: &str, what: &str, body: &str) {
+    ask(base, "POST", what, body);
+}
+
+/// HTTP over a plain socket, so that the test needs no client.
+fn ask(base: &str, method: &str, what: &str, body: &str) -> String {
     use std::io::{Read as _, Write as _};
     let (authority, path) = base.strip_prefix("http://").unwrap().split_once('/').unwrap();
     let mut stream = std::net::TcpStream::connect(authority).unwrap();
-    write!(stream, "GET /{path}/{what} HTTP/1.0\r\nHost: {authority}\r\n\r\n").unwrap();
+    let head = format!("{method} /{path}/{what} HTTP/1.0\r\nHost: {authority}\r\nContent-Type: application/json");
+    write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.0 2") || answer.starts_with("HTTP/1.1 2"),
+        "{method} {what}: {answer}"
+    );
     answer.split_once("\r\n\r\n").unwrap().1.to_owned()
 }
 

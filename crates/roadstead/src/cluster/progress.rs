@@ -16,7 +16,14 @@ pub(super) struct Teller {
 impl Teller {
     pub(super) fn new(output: Output, title: &str) -> Self {
         let jsonl = output == Output::Jsonl;
-        Self { jsonl, progress: if jsonl { Progress::silent() } else { Progress::new(title) } }
+        Self {
+            jsonl,
+            progress: if jsonl {
+                Progress::silent()
+            } else {
+                Progress::new(title)
+            },
+        }
     }
 
     pub(super) fn tell(&self, event: &Event) {
@@ -35,7 +42,9 @@ impl Teller {
 
     /// Something to know that is no part of the work.
     pub(super) fn note(&self, text: &str) {
-        self.tell(&Event::Detail { message: text.to_owned() });
+        self.tell(&Event::Detail {
+            message: text.to_owned(),
+        });
     }
 
     pub(super) fn done(&self, text: &str) {

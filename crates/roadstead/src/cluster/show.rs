@@ -33,8 +33,18 @@ pub(super) fn status(output: Output, status: &Status, profile: &str, limits: Opt
 }
 
 fn status_text(status: &Status, profile: &str, limits: Option<&str>) -> String {
-    let dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
-    let state = if status.exists { status.state.to_string() } else { format!("{} (absent)", status.state) };
+    let dash = |text: &str| {
+        if text.is_empty() {
+            "-".to_owned()
+        } else {
+            text.to_owned()
+        }
+    };
+    let state = if status.exists {
+        status.state.to_string()
+    } else {
+        format!("{} (absent)", status.state)
+    };
     let mut table = Table::new(["DRIVER", "PROFILE", "STATE", "KUBERNETES", "ADDRESS", "CONTEXT"]);
     table.row([
         status.driver.clone(),
@@ -52,7 +62,10 @@ fn status_text(status: &Status, profile: &str, limits: Option<&str>) -> String {
         if let Some(limits) = limits {
             text.push_str(&format!("note: {limits}\n"));
         }
-        text.push_str(&format!("try: kubectl --context {} get namespaces\n", status.kube_context));
+        text.push_str(&format!(
+            "try: kubectl --context {} get namespaces\n",
+            status.kube_context
+        ));
     }
     text
 }
@@ -104,7 +117,11 @@ pub(super) fn drivers(names: &[String], host: &Host) -> Vec<DriverRow> {
 pub(super) fn driver_table(drivers: &[DriverRow]) -> String {
     let mut table = Table::new(["DRIVER", "USABLE HERE", "WHAT IT MAKES"]);
     for driver in drivers {
-        table.row([driver.name.as_str(), if driver.usable { "yes" } else { "no" }, driver.what]);
+        table.row([
+            driver.name.as_str(),
+            if driver.usable { "yes" } else { "no" },
+            driver.what,
+        ]);
     }
     table.to_string()
 }

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::{console, drivers};
 
 /// Names of ours that a driver's flags do not get.
-const RESERVED: [&str; 4] = ["driver", "help", "store", "name"];
+const RESERVED: [&str; 5] = ["driver", "help", "store", "timeout", "name"];
 
 /// What was typed.
 pub(super) struct Parsed {

@@ -97,6 +97,8 @@ impl Home {
             .env("RXTSPOT_BASE_URL", &self.provider)
             .env("RXTSPOT_OAUTH_URL", &self.provider)
             .env("ROADSTEAD_RACKSPACE_SPOT_REFRESH_TOKEN", SECRET)
+            // A test that cannot succeed ends all the same.
+            .env("ROADSTEAD_TIMEOUT", "2m")
             .envs(self.more.clone())
             .stdin(Stdio::null())
             .output()

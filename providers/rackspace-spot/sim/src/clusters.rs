@@ -24,6 +24,11 @@ use crate::service::Service;
 use crate::world::World;
 use node::NodeFacts;
 
+/// All of them but the one that calls a node lost when its kubelet falls silent: no kubelet runs on a simulated machine,
+/// and its node goes when the machine does.
+const CONTROLLERS: &str =
+    "garbage-collector,namespace,root-ca-certificate-publisher,serviceaccount,serviceaccount-token";
+
 /// The most that is read of an answer to be changed on its way.
 const ANSWER_LIMIT: usize = 64 * 1024;
 
@@ -157,6 +162,11 @@ impl Clusters {
             .clock(self.clock.clone())
             .version(&format!("v{}", world.running_version(key)))
             .seed(self.seed ^ chance::of_text(key))
+            .controllers(
+                CONTROLLERS
+                    .parse()
+                    .expect("the names are constants and every test starts a cluster"),
+            )
             .host(bare(world.endpoint(key).unwrap_or_default()));
         builder = match world.settings.sa_token_delay {
             Some(delay) => builder.token_delay(delay),
