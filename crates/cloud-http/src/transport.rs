@@ -139,16 +139,17 @@ impl fmt::Debug for Transport {
 
 /// Whether this error is a refusal of the server's certificate.
 pub(crate) fn untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
-    causes(error).any(|error| {
-        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let tls = error
-            .downcast_ref()
-            .or_else(|| wrapped.and_then(|error| error.downcast_ref()));
-        matches!(
-            tls,
-            Some(rustls::Error::InvalidCertificate(_) | rustls::Error::General(_))
-        )
-    })
+    causes(error)
+        .filter_map(tls_error)
+        .any(|error| matches!(error, rustls::Error::InvalidCertificate(_) | rustls::Error::General(_)))
+}
+
+/// The TLS library's error, out of the I/O errors it is wrapped in.
+fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    match error.downcast_ref::<std::io::Error>() {
+        Some(wrapped) => tls_error(wrapped.get_ref()?),
+        None => error.downcast_ref(),
+    }
 }
 
 /// Whether this error proves that no request left: the connection was never there.
