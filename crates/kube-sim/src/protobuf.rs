@@ -56,7 +56,9 @@ pub(crate) enum Error {
     Time,
     #[error("invalid JSON in a field: {0}")]
     Json(String),
-    #[error("object {0} does not implement the protobuf marshalling interface and cannot be encoded to a protobuf message")]
+    #[error(
+        "object {0} does not implement the protobuf marshalling interface and cannot be encoded to a protobuf message"
+    )]
     NotMarshalable(String),
 }
 
