@@ -68,6 +68,9 @@ impl Play {
     }
 
     fn act(&self) {
+        if let Some(ms) = std::env::var("FAKE_LATENCY_MS").ok().and_then(|ms| ms.parse().ok()) {
+            std::thread::sleep(Duration::from_millis(ms));
+        }
         let action = self.fault.clone().unwrap_or_default();
         if let Some(rest) = action.strip_prefix("exit:") {
             let (code, text) = rest.split_once(':').unwrap();

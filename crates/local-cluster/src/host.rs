@@ -51,8 +51,6 @@ pub struct Limits {
     pub probe: Duration,
     /// Between asking a process to terminate and killing it.
     pub grace: Duration,
-    /// Waiting for the lock of a kubeconfig.
-    pub kubeconfig_lock: Duration,
 }
 
 impl Default for Limits {
@@ -65,7 +63,6 @@ impl Default for Limits {
             status: Duration::from_millis(4_800),
             probe: Duration::from_millis(900),
             grace: Duration::from_secs(10),
-            kubeconfig_lock: Duration::from_secs(10),
         }
     }
 }

@@ -52,6 +52,8 @@ impl Lifecycle {
         let events = &self.host.events;
         events.phase("look at what is there");
         let mut sight = self.look().await?;
+        // A sight from before a change is worth nothing after it.
+        let mut unchanged = None;
         if sight.exists() {
             self.driver.look_closer(&mut sight).await;
             self.refuse_leftovers(&sight)?;
@@ -76,13 +78,16 @@ impl Lifecycle {
                 }
                 self.driver.resume(&sight, config, deadline.left()).await?;
             }
-            Phase::NotReady(_) | Phase::Running => events.detail("the cluster runs already"),
+            Phase::NotReady(_) | Phase::Running => {
+                events.detail("the cluster runs already");
+                unchanged = Some(sight);
+            }
         }
         if self.host.dry_run {
             return Ok(());
         }
         events.phase("wait until it takes work");
-        let entry = self.wait_until_ready(deadline).await?;
+        let entry = self.wait_until_ready(unchanged, deadline).await?;
         self.remember(Step::Ready, &wants, Some(&entry));
         let own = entry.save(&self.host)?;
         events.phase("write the kubeconfig");
@@ -185,11 +190,14 @@ impl Lifecycle {
         }
     }
 
-    async fn wait_until_ready(&self, deadline: Deadline) -> Result<Entry, Error> {
+    async fn wait_until_ready(&self, seen: Option<Sight>, deadline: Deadline) -> Result<Entry, Error> {
         let mut waits = Backoff::new(Duration::from_millis(40), Duration::from_secs(2)).factor(1.5);
         let mut asked = 0;
         let mut told = String::new();
-        let mut sight = self.verified_sight().await?;
+        let mut sight = match seen {
+            Some(sight) => sight,
+            None => self.verified_sight().await?,
+        };
         let mut entry: Option<Entry> = None;
         loop {
             if entry.is_none() {

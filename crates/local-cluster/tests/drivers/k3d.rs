@@ -83,6 +83,12 @@ async fn a_stopped_cluster_is_started_and_a_running_one_left_alone() {
         "{:?}",
         world.calls("k3d")
     );
+    assert_eq!(
+        world.log().len(),
+        3,
+        "one look, the image, the kubeconfig: {:?}",
+        world.calls("k3d")
+    );
 }
 
 #[tokio::test]

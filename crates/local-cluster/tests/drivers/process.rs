@@ -121,6 +121,40 @@ async fn a_part_that_ends_at_once_is_told_with_its_log() {
 }
 
 #[tokio::test]
+#[ignore = "needs the real etcd, kube-apiserver and kubectl: set KUBEBUILDER_ASSETS"]
+async fn the_real_binaries_keep_what_kubectl_wrote() {
+    let mut world = World::with(&[]).await;
+    let assets = std::path::PathBuf::from(std::env::var_os("KUBEBUILDER_ASSETS").expect("KUBEBUILDER_ASSETS is set"));
+    world.host.bin_dir = Some(assets.clone());
+    world.host.limits.start = Some(std::time::Duration::from_mins(2));
+    let manager = world.manager("process", "dev");
+    let kubectl = |line: &str| -> Vec<std::ffi::OsString> {
+        let program = assets.join("kubectl").into_os_string();
+        std::iter::once(program)
+            .chain(line.split(' ').map(Into::into))
+            .collect()
+    };
+    manager.start(&config("")).await.unwrap();
+    let made = manager
+        .exec(&kubectl("create configmap kept --from-literal=a=b"))
+        .await
+        .unwrap();
+    assert!(made.success());
+    manager.stop().await.unwrap();
+    manager.start(&config("")).await.unwrap();
+    assert!(manager.exec(&kubectl("get configmap kept")).await.unwrap().success());
+    for part in &PARTS[..2] {
+        let victim = pid(&world, part);
+        kill(&victim);
+        until("its death", || !runs(&victim)).await;
+        manager.start(&config("")).await.unwrap();
+        assert!(manager.exec(&kubectl("get configmap kept")).await.unwrap().success());
+    }
+    manager.destroy().await.unwrap();
+    assert!(!world.path("data/process/dev").exists());
+}
+
+#[tokio::test]
 async fn the_keys_are_for_nobody_else() {
     use std::os::unix::fs::PermissionsExt as _;
     let world = World::with(&PARTS).await;
