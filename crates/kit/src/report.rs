@@ -3,14 +3,19 @@
 use std::error::Error;
 use std::fmt::Write as _;
 
-/// The message of an error followed by those of its causes, `: ` between them. A cause that its parent's message
-/// already ends with is not said twice.
+/// The message of an error followed by those of its causes, `: ` between them. What a cause and its parent both say is
+/// said once.
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
+    // Where the newest message begins.
+    let mut newest = 0;
     let mut cause = error.source();
     while let Some(source) = cause {
         let message = source.to_string();
-        if !text.ends_with(&message) {
+        if message.starts_with(&text[newest..]) {
+            text.replace_range(newest.., &message);
+        } else if !text.ends_with(&message) {
+            newest = text.len() + 2;
             let _ = write!(text, ": {message}");
         }
         cause = source.source();
@@ -31,6 +36,18 @@ mod tests {
     #[derive(Debug, thiserror::Error)]
     #[error("outer: {0}")]
     struct Repeats(#[source] Inner);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("inner: why")]
+    struct Longer;
+    #[derive(Debug, thiserror::Error)]
+    #[error("inner")]
+    struct Opens(#[source] Longer);
+
+    #[test]
+    fn a_cause_that_says_it_all_replaces_its_parent() {
+        assert_eq!(chain(&Opens(Longer)), "inner: why");
+    }
 
     #[test]
     fn each_cause_is_told_once() {
