@@ -1,6 +1,7 @@
 //! A cluster's way into the user's kubeconfig and out again. Tools never write there: what they give out is put right here
 //! and merged under client-go's lock.
 
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -134,6 +135,51 @@ impl Entry {
             Ok(())
         });
         edited.await.map_err(|error| failure(&error))?
+    }
+}
+
+/// Fails when the user has a context of this name that leads somewhere else: neither to one of the addresses known to be
+/// this cluster's, nor to an address that only a cluster nearby has. A tool's own earlier entries are of the latter kind.
+pub(crate) fn refuse_foreign(host: &Host, names: &EntryNames, known: &[&str]) -> Result<(), Error> {
+    if host.merge == Merge::Never {
+        return Ok(());
+    }
+    for path in files(host) {
+        let Ok(config) = kubeconfig::load(&path) else { continue };
+        let Ok(access) = config.access(Some(&names.context), Path::new("/")) else {
+            continue;
+        };
+        if known.contains(&access.server.as_str()) || is_nearby(&access.server) {
+            continue;
+        }
+        return Err(Error::Kubeconfig {
+            message: format!(
+                "the context {} of {} leads to {}, which is not this cluster",
+                names.context,
+                path.display(),
+                access.server
+            ),
+            class: Class::Conflict,
+            advice: Some(
+                "choose another profile name, rename that context, or leave the file alone with --no-merge".to_owned(),
+            ),
+        });
+    }
+    Ok(())
+}
+
+/// Whether a URL names a loopback, private or link-local address, or this machine by name.
+fn is_nearby(server: &str) -> bool {
+    let Ok(url) = server.parse::<hyper::Uri>() else {
+        return false;
+    };
+    let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
+    match host.parse::<IpAddr>() {
+        Ok(IpAddr::V4(address)) => {
+            address.is_loopback() || address.is_private() || address.is_link_local() || address.is_unspecified()
+        }
+        Ok(IpAddr::V6(address)) => address.is_loopback() || address.is_unique_local() || address.is_unspecified(),
+        Err(_) => ["localhost", "host.docker.internal"].contains(&host) || host.ends_with(".localhost"),
     }
 }
 

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::error::{Error, Fault};
+use crate::event::Event;
 use crate::host::Host;
 
 /// A log larger than this is set aside when the program is started again.
@@ -152,6 +153,15 @@ impl<'a> Daemon<'a> {
         Ok(())
     }
 
+    /// On a dry run: how it would be ended.
+    pub(crate) fn tell_end(&self, host: &Host) {
+        if let Some(pid) = self.running() {
+            host.events.tell(Event::Command {
+                line: format!("kill -TERM {pid}"),
+            });
+        }
+    }
+
     /// The end of its log, in one line.
     fn log_tail(&self) -> String {
         let read = || -> std::io::Result<String> {
@@ -171,6 +181,12 @@ impl<'a> Daemon<'a> {
             crate::tool::redact(&tail)
         }
     }
+}
+
+/// On a dry run: what would be removed.
+pub(crate) fn tell_removal(host: &Host, dir: &Path) {
+    let line = crate::tool::command_line("rm", &["-r".into(), dir.to_string_lossy()]);
+    host.events.tell(Event::Command { line });
 }
 
 /// When a process began; `None` when there is none of that ID that runs.

@@ -188,6 +188,13 @@ impl Process {
         Ok(kept)
     }
 
+    /// On a dry run.
+    fn tell_ends(&self) {
+        for name in PARTS.into_iter().rev() {
+            self.part(name).tell_end(&self.host);
+        }
+    }
+
     async fn halt_parts(&self, limit: Duration) -> Result<(), Error> {
         for name in PARTS.into_iter().rev() {
             self.part(name).terminate(limit).await?;
@@ -294,6 +301,7 @@ impl Driver for Process {
 
     async fn halt(&self, _sight: &Sight, limit: Duration) -> Result<(), Error> {
         if self.host.dry_run {
+            self.tell_ends();
             return Ok(());
         }
         self.halt_parts(limit).await
@@ -301,6 +309,8 @@ impl Driver for Process {
 
     async fn remove(&self, _sight: &Sight, limit: Duration) -> Result<(), Error> {
         if self.host.dry_run {
+            self.tell_ends();
+            super::daemon::tell_removal(&self.host, &self.dir);
             return Ok(());
         }
         self.halt_parts(limit.min(Duration::from_secs(10))).await?;

@@ -194,6 +194,7 @@ impl Driver for Sim {
 
     async fn halt(&self, _sight: &Sight, limit: Duration) -> Result<(), Error> {
         if self.host.dry_run {
+            self.daemon().tell_end(&self.host);
             return Ok(());
         }
         self.daemon().terminate(limit).await
@@ -201,6 +202,8 @@ impl Driver for Sim {
 
     async fn remove(&self, _sight: &Sight, limit: Duration) -> Result<(), Error> {
         if self.host.dry_run {
+            self.daemon().tell_end(&self.host);
+            super::daemon::tell_removal(&self.host, &self.dir);
             return Ok(());
         }
         self.daemon().terminate(limit.min(Duration::from_secs(5))).await?;

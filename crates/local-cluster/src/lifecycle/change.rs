@@ -62,6 +62,7 @@ impl Lifecycle {
         match sight.phase.clone() {
             Phase::Absent => {
                 self.warn_of_another_engine();
+                kubeconfig::refuse_foreign(&self.host, &self.driver.names(), &[])?;
                 events.phase("create the cluster");
                 let mut expected = self.driver.creation_defaults();
                 expected.extend(wants.clone());
@@ -89,8 +90,11 @@ impl Lifecycle {
         events.phase("wait until it takes work");
         let entry = self.wait_until_ready(unchanged, deadline).await?;
         self.remember(Step::Ready, &wants, Some(&entry));
-        let own = entry.save(&self.host)?;
         events.phase("write the kubeconfig");
+        let before = Entry::load(&self.host, self.driver.names()).map(|entry| entry.access.server);
+        let own = entry.save(&self.host)?;
+        let known = [entry.access.server.as_str(), before.as_deref().unwrap_or_default()];
+        kubeconfig::refuse_foreign(&self.host, &self.driver.names(), &known)?;
         entry.merge(&self.host).await.map_err(|error| match error {
             Error::Kubeconfig { message, class, .. } => Error::Kubeconfig {
                 message,

@@ -94,6 +94,24 @@ async fn a_killed_start_of_a_background_cluster_is_completed_by_the_next() {
 }
 
 #[tokio::test]
+async fn a_killed_start_of_processes_is_completed_by_the_next() {
+    for delay in [5, 15, 25, 40, 60, 90, 130] {
+        let world = World::with(&["etcd", "kube-apiserver", "kube-controller-manager"]).await;
+        let mut child = drive(&world, "start", "process");
+        tokio::time::sleep(Duration::from_millis(delay)).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let manager = world.manager("process", "dev");
+        manager.start(&config("")).await.unwrap();
+        assert_eq!(manager.status().await.unwrap().state, State::Ready, "after {delay} ms");
+        manager.destroy().await.unwrap();
+        let parts = world.log().into_iter().filter(|call| call["tool"] != "drive");
+        let left: Vec<_> = parts.filter(|call| runs(&call["pid"])).collect();
+        assert!(left.is_empty(), "after {delay} ms: {left:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_killed_start_of_containers_is_completed_or_told() {
     for delay in [0, 10, 20, 30, 40, 50, 70, 100] {
         let world = World::with(&["k3d", "docker"]).await;

@@ -125,6 +125,41 @@ async fn a_context_of_the_same_name_that_leads_elsewhere_is_left() {
 }
 
 #[tokio::test]
+async fn a_context_of_the_same_name_that_leads_far_away_is_not_taken_over() {
+    let mut world = World::with(&["minikube"]).await;
+    std::fs::create_dir_all(world.path("home/.kube")).unwrap();
+    let own = FOREIGN
+        .replace("prod", "dev")
+        .replace("https://dev:6443", "https://k8s.example.com:6443");
+    std::fs::write(world.path("home/.kube/config"), &own).unwrap();
+    let error = world
+        .manager("minikube", "dev")
+        .start(&config("minikube: {}"))
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("leads to https://k8s.example.com:6443"),
+        "{error}"
+    );
+    assert_eq!((world.kubeconfig(), world.count("minikube", "start")), (own.clone(), 0));
+    world.host.merge = Merge::Never;
+    world
+        .manager("minikube", "dev")
+        .start(&config("minikube: {}"))
+        .await
+        .unwrap();
+    world.host.merge = Merge::Add;
+    assert!(
+        world
+            .manager("minikube", "dev")
+            .start(&config("minikube: {}"))
+            .await
+            .is_err()
+    );
+    assert_eq!(world.kubeconfig(), own);
+}
+
+#[tokio::test]
 async fn of_a_list_the_first_that_exists_is_written_and_else_the_last() {
     let mut world = world().await;
     let (a, b) = (world.path("new/a"), world.path("new/deep/b"));
