@@ -22,7 +22,8 @@
 //!                                  types · zero values · defaults · merge keys · list types
 //! ```
 //!
-//! A kind is a row in `kinds/table.rs`, a block in `schema/types.txt`, and a module with its rules where it has some.
+//! A kind is a row in `kinds/table.rs`, a block in `schema/types.txt`, its field numbers in `protobuf/messages.txt`, and a module
+//! with its rules where it has some.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {

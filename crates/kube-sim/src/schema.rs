@@ -5,7 +5,6 @@
 
 mod decode;
 mod parse;
-mod protobuf;
 mod scalar;
 
 use std::sync::{Arc, LazyLock};
@@ -14,8 +13,7 @@ use serde_json::Value;
 
 pub(crate) use decode::decode;
 pub(crate) use parse::parse;
-pub(crate) use protobuf::read as read_protobuf;
-pub(crate) use scalar::{format_micro_time, format_time, parse_time};
+pub(crate) use scalar::{format_time, parse_time};
 
 /// A set of struct types that refer to each other by index.
 #[derive(Debug, Default)]

@@ -121,6 +121,10 @@ pub(super) fn allocate(new: &mut Value, old: Option<&Value>, store: &Store, dry_
     if !errors.is_empty() {
         return errors;
     }
+    // What others have taken is looked up only when something is asked for.
+    if old.is_some_and(|o| o["spec"] == new["spec"]) {
+        return Vec::new();
+    }
     let mut taken = Taken::of(store, new, dry_run);
     let mut errors = addresses(new, old, &taken);
     if errors.is_empty() {
