@@ -28,12 +28,12 @@ interop:
 demo:
 	cargo run --release -- demo
 
-# The binaries as they are shipped: static, so that they run in Rancher's jail and on any distribution. The target is
-# named because macros, which run at build time, must not be static.
+# The binaries as they are shipped: static, so that they run in Rancher's jail and on any distribution, with relocations
+# packed. The target is named because macros, which run at build time, must not be static.
 TARGET ?= $(shell rustc -vV | sed -n 's/^host: //p')
 DIST := target/$(TARGET)/dist
 dist:
-	RUSTFLAGS="-C target-feature=+crt-static" cargo build --profile dist --target $(TARGET) -p rackspace-spot --bins
+	RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs" cargo build --profile dist --target $(TARGET) -p rackspace-spot --bins
 
 bench: dist
 	cargo bench -p roadstead-tests --bench driver_process -- $(CURDIR)/$(DIST)/kontainer-engine-driver-rackspacespot

@@ -113,7 +113,9 @@ fn find<T>(list: Vec<Named<T>>, name: &str) -> Option<T> {
 
 /// Reads the current context.
 pub fn parse(yaml: &str) -> Result<Access, KubeconfigError> {
-    let file: File = serde_saphyr::from_str(yaml).map_err(|_| KubeconfigError::Parse)?;
+    // By way of a plain value: reading the types straight from YAML costs the binary more than the rest of this module.
+    let value: serde_json::Value = serde_saphyr::from_str(yaml).map_err(|_| KubeconfigError::Parse)?;
+    let file: File = serde_json::from_value(value).map_err(|_| KubeconfigError::Parse)?;
     let current = file.current_context.filter(|name| !name.is_empty());
     let current = current.ok_or(KubeconfigError::NoCurrentContext)?;
     let context = find(file.contexts, &current)
