@@ -4,8 +4,10 @@ pub mod controllers;
 pub mod data;
 mod error;
 pub mod helpers;
+pub mod manager;
 pub mod memory;
 pub mod names;
+pub mod rbac;
 #[cfg(test)]
 mod testing;
 
@@ -13,3 +15,4 @@ pub use cloud::{
     Balancer, Cloud, Context, Instances, LoadBalancers, Metadata, OwnedBalancer, Routes, Sighting, Unknown,
 };
 pub use error::CloudError;
+pub use manager::Manager;

@@ -75,17 +75,7 @@ impl World {
 
     /// A client with this token.
     pub fn client_as(&self, token: &str, fence: &Fence) -> Client {
-        let bearer = http::HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
-        let service = tower::ServiceBuilder::new()
-            .layer(fence.layer())
-            .map_request(move |mut request: http::Request<kube::client::Body>| {
-                request
-                    .headers_mut()
-                    .insert(http::header::AUTHORIZATION, bearer.clone());
-                request
-            })
-            .service(self.network.for_host("kubernetes"));
-        Client::new(service, "default")
+        client(&self.network, token, fence)
     }
 
     /// Starts what every controller needs: stores, watches, events.
@@ -179,6 +169,21 @@ impl World {
             .filter(|request| request.method == method && request.path.ends_with(path))
             .count()
     }
+}
+
+/// A client of the cluster on this network.
+pub(crate) fn client(network: &Network, token: &str, fence: &Fence) -> Client {
+    let bearer = http::HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
+    let service = tower::ServiceBuilder::new()
+        .layer(fence.layer())
+        .map_request(move |mut request: http::Request<kube::client::Body>| {
+            request
+                .headers_mut()
+                .insert(http::header::AUTHORIZATION, bearer.clone());
+            request
+        })
+        .service(network.for_host("kubernetes"));
+    Client::new(service, "default")
 }
 
 pub(crate) async fn seconds(n: u64) {

@@ -40,6 +40,12 @@ impl MemoryCloud {
         self.lock().balancers.remove(name);
     }
 
+    /// Reserves the address for the load balancer of a Service, as an `ensure` does that dies right afterwards.
+    pub fn reserve(&self, service: &Service) {
+        let name = LoadBalancers::name(self, "", service);
+        self.lock().addresses.insert(name, "203.0.113.1".to_owned());
+    }
+
     async fn find(&self, name: &str) -> Result<Option<MemoryBalancer>, CloudError> {
         self.request(Op::GetBalancer, name, |state| Ok(state.balancers.get(name).cloned()))
             .await

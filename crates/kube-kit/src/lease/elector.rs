@@ -1,11 +1,9 @@
 //! The election itself.
 
-use std::future::Future;
-use std::time::Duration;
-
 use k8s_openapi::api::coordination::v1::Lease;
 use kit::Clock;
 use kube::api::{Api, PostParams};
+use std::future::Future;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
@@ -15,9 +13,6 @@ use super::{JITTER, LeaseConfig, LeaseConfigError, LeaseStatus};
 use crate::events::{ObjectRef, Recorder};
 use crate::fence::Fence;
 use crate::metrics::{Counter, Gauge, Registry};
-
-/// How long work that was cancelled because the lease is lost may take to wind up. The fence is closed already.
-const LOST_GRACE: Duration = Duration::from_secs(2);
 
 /// How an election ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +96,8 @@ impl Elector {
     ///
     /// `work` gets a token that is cancelled when it must end: because `stop` was, or because the lease was lost. In the
     /// first case the lease is renewed until the work has ended, and only then released, so that the successor starts
-    /// when nothing is under way any more. In the second case no write passes the fence from that moment on.
+    /// when nothing is under way any more. In the second case no write passes the fence from that moment on, and the work
+    /// is dropped where it stands.
     pub async fn run<F>(mut self, stop: CancellationToken, work: impl FnOnce(CancellationToken) -> F) -> Ended
     where
         F: Future<Output = ()>,
@@ -122,13 +118,13 @@ impl Elector {
             self.fence.close();
             error!(lease = %self.config.name, "leaderelection lost");
             token.cancel();
-            // Whatever is still under way after this is dropped with the future.
-            let _ = tokio::time::timeout(LOST_GRACE, work).await;
+            // What is still under way is dropped with the future, before anything else happens.
         } else {
+            // Told before it is given back: afterwards this process says nothing more.
+            self.announce("stopped leading");
             self.release().await;
         }
         self.set_leading(false);
-        self.announce("stopped leading");
         if lost { Ended::Lost } else { Ended::Released }
     }
 

@@ -1,0 +1,214 @@
+//! HTTPS on the secure port: a given certificate, one kept in a directory, or one made up on the spot.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::service::TowerToHyperService;
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+use tracing::debug;
+use x509_parser::prelude::FromDer as _;
+
+use super::auth::{Certified, User};
+use super::flags::Parsed;
+
+/// How long a client may take to greet.
+const HANDSHAKE: Duration = Duration::from_secs(32);
+/// How long answers under way may take once the server is told to stop.
+const GRACE: Duration = Duration::from_secs(2);
+/// The names of the files in `--cert-dir`.
+const FILES: [&str; 2] = ["cloud-controller-manager.crt", "cloud-controller-manager.key"];
+
+/// Why nothing is served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The port is taken, or not ours.
+    #[error("failed to create listener: failed to listen on {0}")]
+    Listen(SocketAddr, #[source] io::Error),
+    /// A file with certificates or a key cannot be used.
+    #[error("cannot read {0}")]
+    Pem(PathBuf, #[source] rustls::pki_types::pem::Error),
+    /// No certificate could be made.
+    #[error("cannot make a certificate")]
+    Make(#[source] rcgen::Error),
+    /// The certificate made could not be kept.
+    #[error("cannot write {0}")]
+    Keep(PathBuf, #[source] io::Error),
+    /// Certificate and key do not go together.
+    #[error("cannot use the certificate")]
+    Tls(#[source] rustls::Error),
+    /// The authorities for client certificates are none.
+    #[error("cannot use the authorities for client certificates")]
+    Clients(#[source] rustls::server::VerifierBuilderError),
+}
+
+/// What TLS takes, from the flags; `client_ca` is PEM from the cluster, used when no file is given.
+pub(crate) fn tls(parsed: &Parsed, bind: IpAddr, client_ca: Option<&str>) -> Result<rustls::ServerConfig, ServeError> {
+    let (chain, key) = certificate(parsed, bind)?;
+    let versions: &[&rustls::SupportedProtocolVersion] = match parsed.text("tls-min-version").as_str() {
+        "VersionTLS13" => &[&rustls::version::TLS13],
+        _ => rustls::ALL_VERSIONS,
+    };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider));
+    let builder = builder.with_protocol_versions(versions).map_err(ServeError::Tls)?;
+    let mut authorities = RootCertStore::empty();
+    if let Some(path) = parsed.optional("client-ca-file").map(PathBuf::from) {
+        authorities.add_parsable_certificates(certificates(&path)?);
+    } else if let Some(pem) = client_ca {
+        authorities.add_parsable_certificates(CertificateDer::pem_slice_iter(pem.as_bytes()).flatten());
+    }
+    let builder = if authorities.is_empty() {
+        builder.with_no_client_auth()
+    } else {
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), provider);
+        builder.with_client_cert_verifier(verifier.allow_unauthenticated().build().map_err(ServeError::Clients)?)
+    };
+    let mut config = builder.with_single_cert(chain, key).map_err(ServeError::Tls)?;
+    let http2 = !parsed.bool("disable-http2-serving");
+    config.alpn_protocols = if http2 {
+        vec![b"h2".to_vec(), b"http/1.1".to_vec()]
+    } else {
+        vec![b"http/1.1".to_vec()]
+    };
+    Ok(config)
+}
+
+type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn certificate(parsed: &Parsed, bind: IpAddr) -> Result<Pair, ServeError> {
+    if let (Some(cert), Some(key)) = (
+        parsed.optional("tls-cert-file"),
+        parsed.optional("tls-private-key-file"),
+    ) {
+        return read(Path::new(&cert), Path::new(&key));
+    }
+    let kept = parsed
+        .optional("cert-dir")
+        .map(|dir| FILES.map(|file| Path::new(&dir).join(file)));
+    if let Some([cert, key]) = &kept
+        && cert.exists()
+        && key.exists()
+    {
+        return read(cert, key);
+    }
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    if !bind.is_unspecified() {
+        names.push(bind.to_string());
+    }
+    let made = rcgen::generate_simple_self_signed(names).map_err(ServeError::Make)?;
+    if let Some([cert, key]) = &kept {
+        let keep = |path: &PathBuf, text: String| {
+            kit::fs::write_private(path, text.as_bytes()).map_err(|error| ServeError::Keep(path.clone(), error))
+        };
+        if let Some(dir) = cert.parent() {
+            kit::fs::create_private_dir(dir).map_err(|error| ServeError::Keep(dir.to_owned(), error))?;
+        }
+        keep(cert, made.cert.pem())?;
+        keep(key, made.signing_key.serialize_pem())?;
+    }
+    let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+    Ok((vec![made.cert.der().clone()], key))
+}
+
+fn read(cert: &Path, key: &Path) -> Result<Pair, ServeError> {
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| ServeError::Pem(key.to_owned(), error))?;
+    Ok((certificates(cert)?, key))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ServeError> {
+    let broken = |error| ServeError::Pem(path.to_owned(), error);
+    CertificateDer::pem_file_iter(path)
+        .map_err(broken)?
+        .collect::<Result<_, _>>()
+        .map_err(broken)
+}
+
+/// Opens the port.
+pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| ServeError::Listen(address, error))
+}
+
+/// Serves until `stop` is cancelled, and a little longer to those who are being answered.
+pub(crate) async fn serve(listener: TcpListener, tls: rustls::ServerConfig, router: Router, stop: CancellationToken) {
+    let acceptor = TlsAcceptor::from(Arc::new(tls));
+    let connections = TaskTracker::new();
+    loop {
+        let stream = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of file descriptors, most likely: some will be closed.
+                    debug!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            },
+        };
+        connections.spawn(connection(acceptor.clone(), stream, router.clone(), stop.clone()));
+    }
+    connections.close();
+    let _ = tokio::time::timeout(GRACE, connections.wait()).await;
+}
+
+async fn connection(acceptor: TlsAcceptor, stream: TcpStream, router: Router, stop: CancellationToken) {
+    let stream = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return debug!(%error, "TLS handshake failed"),
+        Err(_) => return,
+    };
+    let peer = stream
+        .get_ref()
+        .1
+        .peer_certificates()
+        .and_then(<[_]>::first)
+        .and_then(user)
+        .map(Certified);
+    let service = router.map_request(move |request: axum::http::Request<hyper::body::Incoming>| {
+        let mut request = request.map(Body::new);
+        if let Some(certified) = &peer {
+            request.extensions_mut().insert(certified.clone());
+        }
+        request
+    });
+    let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+    let served = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    let mut served = std::pin::pin!(served);
+    tokio::select! {
+        _ = served.as_mut() => {}
+        () = stop.cancelled() => {
+            served.as_mut().graceful_shutdown();
+            let _ = served.await;
+        }
+    }
+}
+
+/// Who a verified client certificate says its owner is: the common name, and the organizations as groups.
+fn user(certificate: &CertificateDer<'_>) -> Option<User> {
+    let (_, parsed) = x509_parser::certificate::X509Certificate::from_der(certificate).ok()?;
+    let name = parsed.subject().iter_common_name().next()?.as_str().ok()?.to_owned();
+    let mut groups: Vec<String> = parsed
+        .subject()
+        .iter_organization()
+        .filter_map(|group| group.as_str().ok())
+        .map(str::to_owned)
+        .collect();
+    groups.push("system:authenticated".to_owned());
+    Some(User { name, groups })
+}
