@@ -90,5 +90,5 @@ mod tokens;
 
 pub use controllers::{Controllers, UnknownController};
 pub use faults::{Cut, LoggedRequest, Matcher};
-pub use sim::{BuildError, Builder, Faults, KubeSim};
+pub use sim::{BuildError, Builder, Faults, KubeSim, Snapshot};
 pub use status::Status;

@@ -2,6 +2,7 @@
 
 mod builder;
 mod control;
+mod snapshot;
 
 use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,6 +14,7 @@ use serde_json::Value;
 
 pub use builder::{BuildError, Builder};
 pub use control::Faults;
+pub use snapshot::Snapshot;
 
 use crate::authn::User;
 use crate::body;

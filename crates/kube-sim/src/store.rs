@@ -6,8 +6,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
+
+use crate::meta;
 
 /// Namespace (empty for cluster-scoped objects) and name: lists come out in this order.
 pub(crate) type Key = (String, String);
@@ -59,6 +62,13 @@ impl Default for Collection {
     }
 }
 
+/// All objects by collection, and the revision they are at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Contents {
+    revision: u64,
+    objects: BTreeMap<String, Vec<Value>>,
+}
+
 /// All objects of all kinds.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -86,6 +96,41 @@ impl Store {
             collections: BTreeMap::new(),
             changes: watch::Sender::new(FIRST_REVISION),
         }
+    }
+
+    /// A copy of everything.
+    pub fn contents(&self) -> Contents {
+        let objects = self.collections.iter().filter(|(_, found)| !found.objects.is_empty());
+        let values = |found: &Collection| found.objects.values().map(|object| Value::clone(object)).collect();
+        Contents {
+            revision: self.revision,
+            objects: objects.map(|(name, found)| (name.clone(), values(found))).collect(),
+        }
+    }
+
+    /// Puts these contents in the place of everything. History begins anew, and watches end.
+    pub fn replace(&mut self, contents: Contents) {
+        self.revision = self.revision.max(contents.revision) + 1;
+        self.compacted = self.revision;
+        let revision = self.revision;
+        let collection = |objects: Vec<Value>| Collection {
+            objects: objects
+                .into_iter()
+                .map(|object| {
+                    let key = (meta::namespace(&object).to_owned(), meta::name(&object).to_owned());
+                    (key, Arc::new(object))
+                })
+                .collect(),
+            lost: revision,
+            touched: revision,
+            ..Collection::default()
+        };
+        self.collections = contents
+            .objects
+            .into_iter()
+            .map(|(name, objects)| (name, collection(objects)))
+            .collect();
+        self.changes.send_replace(self.revision);
     }
 
     /// Follows the revision.

@@ -13,7 +13,7 @@ use crate::schema::format_time;
 
 impl State {
     /// After a definition was written: accepts its names and serves its versions.
-    pub(super) fn establish(&mut self, name: &str, write: &Write) {
+    pub(crate) fn establish(&mut self, name: &str, write: &Write) {
         let Some(definition) = self.store.get(STORAGE, "", name).cloned() else {
             return;
         };
