@@ -1,6 +1,8 @@
 //! What we add to the time of the tools: `make bench` prints it. The tools are played, each call taking a fixed time, so
 //! that what is left is ours.
 
+#![allow(clippy::print_stdout, reason = "a benchmark prints")]
+
 #[allow(
     dead_code,
     clippy::unwrap_used,

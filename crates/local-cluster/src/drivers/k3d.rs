@@ -99,8 +99,8 @@ impl K3d {
             .host
             .var("DOCKER_HOST")
             .is_some_and(|at| !at.to_string_lossy().starts_with("unix:"));
-        let args = plan::create(&self.profile, config, port, remote, limit);
-        // k3d gets its own deadline to clean up by; ours is for when it hangs.
+        // k3d ends a little earlier than we end it, so that it can clean up.
+        let args = plan::create(&self.profile, config, port, remote, limit.mul_f64(0.9));
         self.loud.change(&args, limit).await?.success().map(drop)
     }
 }
@@ -192,7 +192,7 @@ impl Driver for K3d {
     }
 
     async fn resume(&self, _sight: &Sight, _config: &ClusterConfig, limit: Duration) -> Result<(), Error> {
-        let timeout = format!("{}s", limit.as_secs().max(1));
+        let timeout = format!("{}s", limit.mul_f64(0.9).as_secs().max(1));
         self.loud
             .change(
                 &["cluster", "start", &self.profile, "--wait", "--timeout", &timeout],

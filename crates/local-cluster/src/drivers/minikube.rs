@@ -67,7 +67,8 @@ impl Minikube {
 
     async fn start(&self, config: &ClusterConfig, limit: Duration) -> Result<(), Error> {
         let config = config.minikube.as_ref().ok_or(Error::MissingDriverConfig("minikube"))?;
-        let args = start_line(&self.profile, config, limit);
+        // minikube ends a little earlier than we end it, so that it can say why.
+        let args = start_line(&self.profile, config, limit.mul_f64(0.9));
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         self.change(&args, limit).await
     }
