@@ -60,7 +60,7 @@ async fn dispatch(args: Args) -> Result<(), Failure> {
         }
         Verb::Kubeconfig { path } => {
             let cluster = Cluster::find(&common, |_| {})?;
-            let text = cluster.manager.kubeconfig().await.map_err(failure)?;
+            let text = cluster.manager.kubeconfig().await?;
             if path {
                 return console::line(
                     cluster
@@ -79,7 +79,7 @@ async fn dispatch(args: Args) -> Result<(), Failure> {
         }
         Verb::Exec { command } => {
             let cluster = Cluster::find(&common, |_| {})?;
-            let ended = cluster.manager.exec(&command).await.map_err(failure)?;
+            let ended = cluster.manager.exec(&command).await?;
             let code = ended
                 .code()
                 .and_then(|code| u8::try_from(code).ok())
@@ -113,7 +113,7 @@ async fn restart(common: &Common, change: &Change) -> Result<(), Failure> {
 
 async fn status(common: &Common) -> Result<(), Failure> {
     let cluster = Cluster::find(common, |_| {})?;
-    let status = cluster.manager.status().await.map_err(failure)?;
+    let status = cluster.manager.status().await?;
     cluster.show(&status)?;
     match status.state {
         State::Ready => Ok(()),
@@ -161,7 +161,7 @@ impl Cluster {
         let mut host = host(common);
         prepare(&mut host);
         let given = match &common.config {
-            Some(path) => Some(ClusterConfig::from_file(path).map_err(failure)?),
+            Some(path) => Some(ClusterConfig::from_file(path)?),
             None => None,
         };
         let named = common.driver.clone().or_else(|| {
@@ -187,9 +187,7 @@ impl Cluster {
         let sink = Arc::clone(&teller);
         host.events = local_cluster::Events::to(move |event| sink.tell(&event));
         let host = Arc::new(host);
-        let manager = registry()?
-            .manager(&choice.driver, &host, &common.profile)
-            .map_err(failure)?;
+        let manager = registry()?.manager(&choice.driver, &host, &common.profile)?;
         // Without a file, the tools' own defaults are meant; a file has to have the section it needs.
         let config = given.unwrap_or_else(|| ClusterConfig::defaults(&choice.driver));
         Ok(Self {
@@ -211,7 +209,7 @@ impl Cluster {
             }
             Err(error) => {
                 self.teller.failed(&error);
-                Err(failure(error))
+                Err(error.into())
             }
         }
     }
@@ -220,7 +218,7 @@ impl Cluster {
         if dry_run {
             return Ok(());
         }
-        let status = self.manager.status().await.map_err(failure)?;
+        let status = self.manager.status().await?;
         self.show(&status)
     }
 
@@ -275,11 +273,13 @@ fn silent(code: u8) -> Failure {
     }
 }
 
-fn failure(error: Error) -> Failure {
-    let mut failure = Failure::classed(kit::chain(&error), error.class());
-    if error.timed_out() {
-        failure.code = kit::exit::TIMED_OUT;
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let mut failure = Self::classed(kit::chain(&error), error.class());
+        if error.timed_out() {
+            failure.code = kit::exit::TIMED_OUT;
+        }
+        failure.hint = error.advice();
+        failure
     }
-    failure.hint = error.advice();
-    failure
 }

@@ -54,20 +54,18 @@ fn status_text(status: &Status, profile: &str, limits: Option<&str>) -> String {
         dash(&status.ip_address),
         status.kube_context.clone(),
     ]);
-    let mut text = table.to_string();
+    let mut lines = vec![table.to_string()];
     if !status.reason.is_empty() {
-        text.push_str(&format!("reason: {}\n", status.reason));
+        lines.push(format!("reason: {}\n", status.reason));
     }
     if status.state == State::Ready {
-        if let Some(limits) = limits {
-            text.push_str(&format!("note: {limits}\n"));
-        }
-        text.push_str(&format!(
+        lines.extend(limits.map(|limits| format!("note: {limits}\n")));
+        lines.push(format!(
             "try: kubectl --context {} get namespaces\n",
             status.kube_context
         ));
     }
-    text
+    lines.concat()
 }
 
 pub(super) fn listing(listing: &Listing) -> String {
