@@ -30,11 +30,9 @@ pub async fn http(sim: KubeSim, listener: TcpListener, cancel: CancellationToken
     accept(sim, listener, None, cancel).await;
 }
 
-/// Serves HTTPS on `listener` and runs the controllers, until `cancel`.
-///
-/// The certificate is signed by the simulation's authority, for 127.0.0.1, ::1, localhost and the hosts that the builder was
-/// given.
-pub async fn tls(sim: KubeSim, listener: TcpListener, cancel: CancellationToken) -> Result<(), ServeError> {
+/// What a TLS server in front of the simulation needs: a certificate signed by the simulation's authority, for 127.0.0.1,
+/// ::1, localhost and the hosts that the builder was given.
+pub fn tls_config(sim: &KubeSim) -> Result<ServerConfig, ServeError> {
     let (certificate, key) = sim.0.authority.issue(&sim.0.hosts).map_err(ServeError::Certificate)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
@@ -44,6 +42,12 @@ pub async fn tls(sim: KubeSim, listener: TcpListener, cancel: CancellationToken)
         .with_single_cert(vec![certificate], key)
         .map_err(ServeError::Tls)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// Serves HTTPS with [`tls_config`] on `listener` and runs the controllers, until `cancel`.
+pub async fn tls(sim: KubeSim, listener: TcpListener, cancel: CancellationToken) -> Result<(), ServeError> {
+    let config = tls_config(&sim)?;
     accept(sim, listener, Some(TlsAcceptor::from(Arc::new(config))), cancel).await;
     Ok(())
 }

@@ -4,13 +4,13 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::failure::Failure;
-use crate::{demo, doctor, engine, sim};
+use crate::{cluster, demo, doctor, engine, sim};
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 failed, 2 the command line or a file makes no sense, 3 not found, 4 exists already or is in the
 wrong state, 5 a credential was refused, 6 not finished in time, 130 interrupted.";
 
-/// Clouds for Kubernetes: create and remove clusters through cluster drivers, run simulated clouds, see a demo.
+/// Clouds for Kubernetes: clusters through cluster drivers and on this machine, simulated clouds, a demo.
 #[derive(Debug, Parser)]
 #[command(name = "roadstead", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
 pub struct Cli {
@@ -27,6 +27,8 @@ pub struct Cli {
 pub enum Command {
     /// Create, update and remove clusters through any cluster driver.
     Engine(engine::Args),
+    /// Start, stop and look at a Kubernetes cluster on this machine, whatever runs it.
+    Cluster(cluster::Args),
     /// Run a simulated cloud or API server on this machine.
     Sim(sim::Args),
     /// Watch a cluster come up, scale, upgrade and go, on a simulated cloud.

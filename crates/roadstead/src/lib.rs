@@ -7,11 +7,13 @@
 //! | subcommand | module | stands on |
 //! |---|---|---|
 //! | `engine` | [`engine`] | `kontainer-engine` and the drivers of [`drivers`] |
+//! | `cluster` | [`cluster`] | `local-cluster` |
 //! | `sim` | [`sim`] | `cloud-sim`, `kube-sim` and the providers' simulators |
 //! | `demo` | [`demo`] | both of the above, on loopback |
 //! | `doctor` | [`doctor`] | what is on this machine |
 
 pub mod cli;
+pub mod cluster;
 pub mod console;
 pub mod demo;
 pub mod doctor;
@@ -80,6 +82,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 async fn run(command: Command, stop: CancellationToken) -> Result<(), Failure> {
     match command {
         Command::Engine(args) => engine::run(args, stop).await,
+        Command::Cluster(args) => cluster::run(args, stop).await,
         Command::Sim(args) => sim::run(args, stop).await,
         Command::Demo(args) => demo::run(args, stop).await,
         Command::Doctor(args) => doctor::run(args).await,

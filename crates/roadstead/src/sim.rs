@@ -38,7 +38,7 @@ pub struct Args {
     /// Serve over TLS with a certificate of its own.
     #[arg(long)]
     tls: bool,
-    /// Start from this state instead of the built-in one (the form of `GET /_sim/state`).
+    /// Start from this state instead of the built-in one (the form of `GET /_sim/state`); kubernetes: and keep it there.
     #[arg(long, value_name = "FILE.json")]
     state: Option<PathBuf>,
     /// kubernetes: which of its controllers run: all, none, or some by name.

@@ -14,7 +14,7 @@ fn the_commands_in_the_documentation_do_what_it_says() {
         .env("RXTSPOT_OAUTH_URL", sim.text("url"))
         .env("ROADSTEAD_RACKSPACE_SPOT_REFRESH_TOKEN", SECRET)
         .env("ROADSTEAD_TIMEOUT", "50s")
-        .timeout(std::time::Duration::from_secs(60))
+        .timeout(std::time::Duration::from_mins(1))
         .case("../../README.md")
         .case("../../docs/guides/*.md")
         .run();

@@ -1,4 +1,8 @@
 //! The life of a cluster, through the command as people type it.
+#![allow(
+    clippy::unwrap_used,
+    reason = "this is test code, which clippy sees only in test functions"
+)]
 
 mod common;
 
