@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use crate::data::{Address, Ingress, Node, Route, Service};
 use crate::error::CloudError;
 
-/// A cloud. Implement this, and what it says it offers, and hand it to a manager.
+/// A cloud. Implement this, and what it says it offers, and hand it to a [`crate::Manager`].
 ///
 /// What is offered must not change while the process runs. All methods may be called at the same time from many tasks.
 #[async_trait]

@@ -1,4 +1,33 @@
-//! What a cloud must answer, the controllers that ask, and the manager that runs them.
+//! What a cloud must answer, the controllers that ask, and the manager that runs them: what Go's `k8s.io/cloud-provider`
+//! is, and compatible with it on the outside.
+//!
+//! It knows no particular cloud, and opens connections to the API server only.
+//!
+//! ```text
+//!                    ┌────────────── Manager: flags, election, secure port, shutdown ──────────────┐
+//!  API server ──────►│ one watch per kind ─► stores ─► queues ─► controllers ─► observe ─► decide │──► your Cloud
+//!      ▲             │                                      node · lifecycle · service · route     │
+//!      └── writes ◄──┤ Fence: only while the lease is held ◄──────── act, record ◄──────┘          │
+//!                    └──────────────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! | start with | for |
+//! |---|---|
+//! | [`Cloud`], [`Instances`], [`LoadBalancers`], [`Routes`] | writing a provider; `docs/guides/write-a-cloud-provider.md` tells how |
+//! | [`Manager`] | making a program of it |
+//! | [`CloudError`] | saying what went wrong |
+//! | [`memory::MemoryCloud`] | an example, and a cloud for tests |
+//! | [`controllers`] | what is done, and when |
+//! | [`rbac`] | the rights it takes |
+//!
+//! ```
+//! use std::sync::Arc;
+//! use cloud_provider::{Manager, memory::MemoryCloud};
+//! let manager = Manager::new("cloud-provider-fake", "v0.1.0");
+//! let manager = manager.cloud("fake", |_config| Ok(Arc::new(MemoryCloud::new("fake"))));
+//! assert!(manager.is_ok());
+//! ```
+
 mod cloud;
 pub mod controllers;
 pub mod data;
@@ -16,3 +45,8 @@ pub use cloud::{
 };
 pub use error::CloudError;
 pub use manager::Manager;
+
+/// The guide's example, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guides/write-a-cloud-provider.md")]
+struct Guide;

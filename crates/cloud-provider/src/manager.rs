@@ -148,7 +148,7 @@ impl Manager {
         logs::init(&parsed);
         let options = Options::new(parsed, &identity())?;
         info!(version = %self.version, "{}", self.command);
-        for (name, value) in options.parsed.all() {
+        for (name, value) in options.parsed.values() {
             info!("FLAG: --{name}={value:?}");
         }
         for (name, why) in options.parsed.idle() {

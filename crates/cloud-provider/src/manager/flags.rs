@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 
 mod table;
 
-pub use table::FLAGS;
+/// Every flag there is.
+pub fn all() -> impl Iterator<Item = &'static Flag> {
+    table::RUNNING.iter().chain(table::SERVING)
+}
 
 /// A flag.
 #[derive(Clone, Copy, Debug)]
@@ -178,8 +181,7 @@ impl Parsed {
         value: Option<String>,
         rest: &mut impl Iterator<Item = String>,
     ) -> Result<(), FlagError> {
-        let flag = FLAGS
-            .iter()
+        let flag = all()
             .find(|flag| flag.name == name)
             .ok_or_else(|| FlagError::Unknown(name.to_owned()))?;
         let value = match (value, flag.kind) {
@@ -204,8 +206,7 @@ impl Parsed {
 
     /// The flags that were given and do nothing, and why.
     pub fn idle(&self) -> Vec<(&'static str, &'static str)> {
-        FLAGS
-            .iter()
+        all()
             .filter(|flag| self.is_given(flag.name))
             .filter_map(|flag| Some((flag.name, flag.idle?)))
             .collect()
@@ -243,12 +244,12 @@ impl Parsed {
     }
 
     /// Every flag and its value, for the log.
-    pub fn all(&self) -> Vec<(&'static str, String)> {
+    pub fn values(&self) -> Vec<(&'static str, String)> {
         let value = |flag: &Flag| match flag.kind {
             Kind::List | Kind::Many => format!("[{}]", self.list(flag.name).join(",")),
             _ => self.text(flag.name),
         };
-        FLAGS.iter().map(|flag| (flag.name, value(flag))).collect()
+        all().map(|flag| (flag.name, value(flag))).collect()
     }
 }
 
@@ -261,17 +262,14 @@ fn split(value: &str) -> Vec<String> {
 }
 
 fn default(name: &str) -> &'static str {
-    FLAGS
-        .iter()
-        .find(|flag| flag.name == name)
-        .map_or("", |flag| flag.default)
+    all().find(|flag| flag.name == name).map_or("", |flag| flag.default)
 }
 
 /// The help text.
 pub fn help(command: &str, about: &str) -> String {
     let mut text = format!("{about}\n\nUsage:\n  {command} [flags]\n");
     let mut section = "";
-    for flag in FLAGS {
+    for flag in all() {
         if flag.section != section {
             section = flag.section;
             let _ = write!(text, "\n{}{} flags:\n\n", section[..1].to_uppercase(), &section[1..]);
@@ -296,7 +294,7 @@ pub fn help(command: &str, about: &str) -> String {
 pub fn reference() -> String {
     let mut text = String::from("# Flags of every cloud controller manager\n");
     let mut section = "";
-    for flag in FLAGS {
+    for flag in all() {
         if flag.section != section {
             section = flag.section;
             let _ = write!(

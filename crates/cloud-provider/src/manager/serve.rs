@@ -212,3 +212,6 @@ fn user(certificate: &CertificateDer<'_>) -> Option<User> {
     groups.push("system:authenticated".to_owned());
     Some(User { name, groups })
 }
+
+#[cfg(test)]
+mod tests;

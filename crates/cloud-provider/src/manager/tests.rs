@@ -314,7 +314,7 @@ async fn a_manager_that_lost_its_lease_ends_and_writes_nothing_more_anywhere() {
         .script()
         .delay(Op::ReserveAddress, 1, Duration::from_secs(30));
     add_service(&world, "web");
-    let ended = tokio::time::timeout(Duration::from_secs(60), ran.ended)
+    let ended = tokio::time::timeout(Duration::from_mins(1), ran.ended)
         .await
         .unwrap()
         .unwrap();

@@ -268,7 +268,7 @@ async fn an_hour_of_every_kind_of_nonsense_deletes_and_taints_nothing() {
                 world
                     .cloud
                     .script()
-                    .fail(Op::ListInstances, usize::MAX, Class::Transient)
+                    .fail(Op::ListInstances, usize::MAX, Class::Transient);
             },
             ALARM_AWAY,
         ),
@@ -278,7 +278,7 @@ async fn an_hour_of_every_kind_of_nonsense_deletes_and_taints_nothing() {
                 world
                     .cloud
                     .script()
-                    .fail(Op::ListInstances, usize::MAX, Class::Unauthorized)
+                    .fail(Op::ListInstances, usize::MAX, Class::Unauthorized);
             },
             ALARM_AWAY,
         ),
@@ -299,7 +299,7 @@ async fn an_hour_of_every_kind_of_nonsense_deletes_and_taints_nothing() {
                 world
                     .cloud
                     .script()
-                    .fail(Op::ListInstances, usize::MAX, Class::NotFound)
+                    .fail(Op::ListInstances, usize::MAX, Class::NotFound);
             },
             ALARM_AWAY,
         ),
@@ -320,7 +320,7 @@ async fn an_hour_of_every_kind_of_nonsense_deletes_and_taints_nothing() {
                 world
                     .cloud
                     .script()
-                    .delay(Op::ListInstances, usize::MAX, Duration::from_hours(9))
+                    .delay(Op::ListInstances, usize::MAX, Duration::from_hours(9));
             },
             ALARM_AWAY,
         ),

@@ -337,23 +337,23 @@ mod tests {
                 ..ip.clone()
             }
         };
-        let cases: [(&[Ingress], &[Ingress], bool); 12] = [
-            (&[], &[], true),
-            (&[ip.clone()], &[ip.clone()], true),
-            (&[ip.clone()], &[Ingress::ip("1.2.3.5")], false),
-            (&[mode("VIP")], &[mode("VIP")], true),
+        let cases: [(Vec<Ingress>, Vec<Ingress>, bool); 12] = [
+            (vec![], vec![], true),
+            (vec![ip.clone()], vec![ip.clone()], true),
+            (vec![ip.clone()], vec![Ingress::ip("1.2.3.5")], false),
+            (vec![mode("VIP")], vec![mode("VIP")], true),
             // Differs from upstream, which writes again what the API server fills in again.
-            (&[mode("VIP")], &[ip.clone()], true),
-            (&[ip.clone()], &[mode("VIP")], false),
-            (&[mode("VIP")], &[mode("Proxy")], false),
-            (&[port("TCP")], &[port("TCP")], true),
-            (&[port("TCP")], &[port("UDP")], false),
-            (&[port("TCP")], &[ip.clone()], false),
-            (&[ip.clone()], &[], false),
-            (&[Ingress::hostname("a")], &[Ingress::hostname("b")], false),
+            (vec![mode("VIP")], vec![ip.clone()], true),
+            (vec![ip.clone()], vec![mode("VIP")], false),
+            (vec![mode("VIP")], vec![mode("Proxy")], false),
+            (vec![port("TCP")], vec![port("TCP")], true),
+            (vec![port("TCP")], vec![port("UDP")], false),
+            (vec![port("TCP")], vec![ip.clone()], false),
+            (vec![ip.clone()], vec![], false),
+            (vec![Ingress::hostname("a")], vec![Ingress::hostname("b")], false),
         ];
         for (known, wanted, same) in cases {
-            assert_eq!(is_same(known, wanted), same, "{known:?} {wanted:?}");
+            assert_eq!(is_same(&known, &wanted), same, "{known:?} {wanted:?}");
         }
         println!("service status equality: 12 cases for upstream's 10");
     }

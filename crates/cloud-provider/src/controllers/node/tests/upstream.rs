@@ -30,8 +30,10 @@ struct Case {
     expected: Expected,
 }
 
+#[derive(Default)]
 enum Expected {
     /// It is as it was.
+    #[default]
     Unchanged,
     /// It is initialised: provider ID, addresses, labels.
     Done(
@@ -43,11 +45,6 @@ enum Expected {
     Kept(&'static str),
 }
 
-impl Default for Expected {
-    fn default() -> Self {
-        Self::Unchanged
-    }
-}
 use Expected::{Done, Kept, Unchanged};
 
 const WEST: &[(&str, &str)] = &[

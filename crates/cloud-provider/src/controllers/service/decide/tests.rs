@@ -33,7 +33,7 @@ fn every_upstream_case_of_needs_update() {
             s.ports.push(ServicePort {
                 port: 8080,
                 ..ServicePort::default()
-            })
+            });
         }),
         ("port name", |s| s.ports[0].name = "http".to_owned()),
         ("node port", |s| s.ports[0].node_port = 30_000),
@@ -49,7 +49,7 @@ fn every_upstream_case_of_needs_update() {
         ("one family less", |s| s.ip_families.clear()),
         ("app protocol", |s| s.ports[0].app_protocol = Some("http".to_owned())),
         ("annotations", |s| {
-            drop(s.annotations.insert("a".to_owned(), "b".to_owned()))
+            drop(s.annotations.insert("a".to_owned(), "b".to_owned()));
         }),
         ("load balancer IP", |s| s.load_balancer_ip = "1.2.3.4".to_owned()),
         ("source ranges", |s| s.source_ranges = Some(vec![])),

@@ -8,8 +8,9 @@ use super::*;
 #[tokio::test(start_paused = true)]
 async fn every_case_of_sync_load_balancer_if_needed() {
     type Change = fn(&mut Value);
+    type Case = (&'static str, &'static str, Change, bool, &'static [Op], usize);
     let finalizer: Change = |service| service["metadata"]["finalizers"] = json!([FINALIZER]);
-    let cases: [(&str, &str, Change, bool, &[Op], usize); 8] = [
+    let cases: [Case; 8] = [
         ("ClusterIP, no finalizer", "ClusterIP", |_| {}, false, &[], 0),
         (
             "UDP",
@@ -157,7 +158,7 @@ async fn every_case_of_node_changes() {
             "to be deleted, alone",
             |world| {
                 edit_node(world, "n2", |node| {
-                    node["spec"]["taints"] = json!([{"key": TAINT_TO_BE_DELETED, "effect": "NoSchedule"}])
+                    node["spec"]["taints"] = json!([{"key": TAINT_TO_BE_DELETED, "effect": "NoSchedule"}]);
                 });
             },
             0,
@@ -167,7 +168,7 @@ async fn every_case_of_node_changes() {
             "to be deleted, and another node added",
             |world| {
                 edit_node(world, "n2", |node| {
-                    node["spec"]["taints"] = json!([{"key": TAINT_TO_BE_DELETED, "effect": "NoSchedule"}])
+                    node["spec"]["taints"] = json!([{"key": TAINT_TO_BE_DELETED, "effect": "NoSchedule"}]);
                 });
                 add_node(world, 4);
             },
@@ -178,8 +179,8 @@ async fn every_case_of_node_changes() {
             "excluded",
             |world| {
                 edit_node(world, "n2", |node| {
-                    node["metadata"]["labels"][LABEL_EXCLUDE] = json!("")
-                })
+                    node["metadata"]["labels"][LABEL_EXCLUDE] = json!("");
+                });
             },
             3,
             "n1 n3",
@@ -194,7 +195,7 @@ async fn every_case_of_node_changes() {
             "unrelated taint",
             |world| {
                 edit_node(world, "n2", |node| {
-                    node["spec"]["taints"] = json!([{"key": "other", "effect": "NoSchedule"}])
+                    node["spec"]["taints"] = json!([{"key": "other", "effect": "NoSchedule"}]);
                 });
             },
             0,

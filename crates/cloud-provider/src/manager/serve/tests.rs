@@ -1,0 +1,126 @@
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::routing::get;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::*;
+
+fn parsed(args: &[String]) -> Parsed {
+    Parsed::parse("ccm", args.iter().cloned()).unwrap()
+}
+
+/// Who the server sees, answered on the wire.
+fn whoami() -> Router {
+    let tell = |request: Request| async move {
+        request.extensions().get::<Certified>().map_or_else(
+            || "nobody".to_owned(),
+            |Certified(user)| format!("{} {:?}", user.name, user.groups),
+        )
+    };
+    Router::new().route("/", get(tell))
+}
+
+fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+async fn ask(address: SocketAddr, config: rustls::ClientConfig) -> io::Result<String> {
+    let stream = TcpStream::connect(address).await?;
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let mut stream = connector
+        .connect(ServerName::try_from("localhost").unwrap(), stream)
+        .await?;
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        .await?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await?;
+    Ok(text.rsplit("\r\n\r\n").next().unwrap_or_default().to_owned())
+}
+
+fn trusting(pem: &[u8]) -> rustls::ConfigBuilder<rustls::ClientConfig, rustls::client::WantsClientCert> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem).flatten());
+    let builder = rustls::ClientConfig::builder_with_provider(provider());
+    builder
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+}
+
+#[tokio::test]
+async fn a_kept_certificate_is_made_once_and_client_certificates_say_who_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    // An authority and a client that it vouches for.
+    let authority_key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority = params.self_signed(&authority_key).unwrap();
+    let issuer = rcgen::Issuer::new(params, authority_key);
+    std::fs::write(path("ca.pem"), authority.pem()).unwrap();
+    let client_key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "alice");
+    params
+        .distinguished_name
+        .push(rcgen::DnType::OrganizationName, "system:masters");
+    let client = params.signed_by(&client_key, &issuer).unwrap();
+
+    let args = [
+        format!("--cert-dir={}", path("certs").display()),
+        format!("--client-ca-file={}", path("ca.pem").display()),
+    ];
+    let bind: IpAddr = "127.0.0.1".parse().unwrap();
+    let config = tls(&parsed(&args), bind, None).unwrap();
+    let kept = std::fs::read(path("certs").join(FILES[0])).unwrap();
+    tls(&parsed(&args), bind, None).unwrap();
+    assert_eq!(
+        std::fs::read(path("certs").join(FILES[0])).unwrap(),
+        kept,
+        "it is used again, not made again"
+    );
+
+    let listener = listen(SocketAddr::new(bind, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    assert!(
+        matches!(listen(address).await, Err(ServeError::Listen(..))),
+        "a taken port is an error"
+    );
+    let stop = CancellationToken::new();
+    let served = tokio::spawn(serve(listener, config, whoami(), stop.clone()));
+    let plain = trusting(&kept).with_no_client_auth();
+    assert_eq!(ask(address, plain).await.unwrap(), "nobody");
+    let key = PrivateKeyDer::Pkcs8(client_key.serialize_der().into());
+    let known = trusting(&kept)
+        .with_client_auth_cert(vec![client.der().clone()], key)
+        .unwrap();
+    assert_eq!(
+        ask(address, known).await.unwrap(),
+        "alice [\"system:masters\", \"system:authenticated\"]"
+    );
+    let stranger = rcgen::generate_simple_self_signed(Vec::new()).unwrap();
+    let key = PrivateKeyDer::Pkcs8(stranger.signing_key.serialize_der().into());
+    let unknown = trusting(&kept)
+        .with_client_auth_cert(vec![stranger.cert.der().clone()], key)
+        .unwrap();
+    assert!(
+        ask(address, unknown).await.is_err(),
+        "a certificate nobody vouches for is refused"
+    );
+    stop.cancel();
+    served.await.unwrap();
+}
+
+#[test]
+fn files_that_are_not_there_are_named() {
+    let args = [
+        "--tls-cert-file=/nowhere.crt".to_owned(),
+        "--tls-private-key-file=/nowhere.key".to_owned(),
+    ];
+    let error = tls(&parsed(&args), "0.0.0.0".parse().unwrap(), None).unwrap_err();
+    assert_eq!(error.to_string(), "cannot read /nowhere.key");
+}
