@@ -45,8 +45,11 @@ pub fn value(format: Format, value: &impl Serialize, table: impl FnOnce() -> Str
     }
 }
 
-/// Tells on standard error why the command failed and what to do.
+/// Tells on standard error why the command failed and what to do. A failure without a message only has an exit code.
 pub fn complain(failure: &Failure) {
+    if failure.message.is_empty() {
+        return;
+    }
     let mut err = anstream::stderr();
     let _ = writeln!(err, "{ERROR}error:{ERROR:#} {}", failure.message);
     if let Some(hint) = &failure.hint {
