@@ -298,7 +298,7 @@ pub(super) static RUNNING: &[Flag] = &[
         Bool,
         "true",
         None,
-        "Serve /debug/state and /debug/flags; there are no Go profiles.",
+        "Serve /debug/state; there are no Go profiles.",
     ),
     Flag::new(
         "debugging",
