@@ -36,6 +36,7 @@ dist:
 	RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs" cargo build --profile dist --target $(TARGET) -p rackspace-spot --bins
 
 bench: dist
+	cargo bench -p local-cluster --bench overhead
 	cargo bench -p roadstead-tests --bench driver_process -- $(CURDIR)/$(DIST)/kontainer-engine-driver-rackspacespot
 
 ci: fmt lint deny test interop demo

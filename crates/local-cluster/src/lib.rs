@@ -61,7 +61,7 @@ pub use host::{Host, Limits, Merge, Os};
 pub use lifecycle::Lifecycle;
 pub use listing::{Listed, Listing, list};
 pub use manager::Manager;
-pub use preflight::{Finding, Verdict, preflight};
+pub use preflight::preflight;
 pub use record::{Record, Step};
 pub use registry::{Factory, Registry};
 pub use settings::{Applies, Difference, Setting, Settings};

@@ -6,58 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use serde::Serialize;
+use kit::{Finding, Verdict};
 
 use crate::drivers::engine::Engine;
 use crate::error::Fault;
 use crate::host::Host;
 use crate::ports;
 use crate::tool::{Spec, Tool};
-
-/// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// As it should be.
-    Ok,
-    /// Fine, unless that driver is wanted.
-    Note,
-    /// Works, but will bite.
-    Warning,
-    /// Does not work.
-    Problem,
-}
-
-/// One thing that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// What was looked at.
-    pub check: String,
-    /// How bad it is.
-    pub verdict: Verdict,
-    /// What was found.
-    pub found: String,
-    /// What to do next.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub advice: Option<String>,
-}
-
-impl Finding {
-    pub(super) fn new(check: impl Into<String>, verdict: Verdict, found: impl Into<String>) -> Self {
-        Self {
-            check: check.into(),
-            verdict,
-            found: found.into(),
-            advice: None,
-        }
-    }
-
-    #[must_use]
-    pub(super) fn advice(mut self, advice: impl Into<String>) -> Self {
-        self.advice = Some(advice.into());
-        self
-    }
-}
 
 /// No check takes longer than this.
 const PATIENCE: Duration = Duration::from_secs(3);

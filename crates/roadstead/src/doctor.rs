@@ -5,7 +5,7 @@ mod checks;
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
-use serde::Serialize;
+use kit::{Finding, Verdict};
 
 use crate::console::{self, Format};
 use crate::failure::Failure;
@@ -19,50 +19,6 @@ pub struct Args {
     /// Look only at this machine: open no connection.
     #[arg(long)]
     offline: bool,
-}
-
-/// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// As it should be.
-    Ok,
-    /// Fine, unless that feature is wanted.
-    Note,
-    /// Works, but will bite.
-    Warning,
-    /// Does not work.
-    Problem,
-}
-
-/// One thing that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// What was looked at.
-    pub check: String,
-    /// How bad it is.
-    pub verdict: Verdict,
-    /// What was found.
-    pub found: String,
-    /// What to do next; absent when there is nothing to do.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub advice: Option<String>,
-}
-
-impl Finding {
-    fn new(check: &str, verdict: Verdict, found: impl Into<String>) -> Self {
-        Self {
-            check: check.to_owned(),
-            verdict,
-            found: found.into(),
-            advice: None,
-        }
-    }
-
-    fn advice(mut self, advice: impl Into<String>) -> Self {
-        self.advice = Some(advice.into());
-        self
-    }
 }
 
 /// Looks at everything and tells it. Fails when there is a problem.

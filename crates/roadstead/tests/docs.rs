@@ -17,5 +17,6 @@ fn the_commands_in_the_documentation_do_what_it_says() {
         .timeout(std::time::Duration::from_mins(1))
         .case("../../README.md")
         .case("../../docs/guides/*.md")
+        .case("../../docs/guides/local-clusters/*.md")
         .run();
 }

@@ -4,11 +4,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::{Finding, Verdict};
 use crate::host::Host;
 use crate::kubeconfig;
 use crate::lock::Lock;
 use crate::record::{self, Record, Step};
+use kit::{Finding, Verdict};
 
 const GIB: u64 = 1024 * 1024 * 1024;
 /// Images and volumes of one small cluster.

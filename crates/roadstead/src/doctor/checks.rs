@@ -2,12 +2,13 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use kit::{Finding, Verdict};
 use kontainer_engine::PersistentStore as _;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Finding, Verdict};
 use crate::drivers;
 
 /// How long a host gets to accept a connection.
@@ -25,6 +26,11 @@ pub(super) async fn all(offline: bool) -> Vec<Finding> {
     ];
     findings.extend(driver_binaries());
     findings.extend(proxies());
+    let local = local_cluster::preflight(&Arc::new(crate::cluster::this_machine())).await;
+    findings.extend(local.into_iter().map(|finding| Finding {
+        check: format!("cluster: {}", finding.check),
+        ..finding
+    }));
     findings.extend(rackspace_spot(offline).await);
     findings
 }
