@@ -155,8 +155,13 @@ async fn only_a_certificate_that_is_trusted_is_accepted() {
     ask(Roots::Anybody).await.unwrap();
     let error = ask(Roots::System).await.unwrap_err();
     assert!(
-        matches!(error.failure(), Failure::Connect(_)) && error.to_string().contains("certificate"),
+        matches!(error.failure(), Failure::Untrusted(_)) && error.to_string().contains("certificate"),
         "{error}"
+    );
+    assert_eq!(
+        (error.class(), error.attempts()),
+        (Class::Permanent, 1),
+        "it was tried again in vain"
     );
     server.abort();
 }

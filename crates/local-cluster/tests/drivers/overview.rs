@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use local_cluster::{Event, Fault, Kind, Record, State, Verdict, choose, list, preflight};
+use kit::Verdict;
+use local_cluster::{Event, Fault, Kind, Record, State, choose, list, preflight};
 
 use crate::world::{World, config};
 
