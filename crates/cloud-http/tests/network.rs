@@ -9,6 +9,7 @@ use axum::Router;
 use axum::routing::get;
 use cloud_http::{Client, Failure, Proxy, RetryPolicy, Roots, Transport, TransportError, TransportOptions};
 use http::{Method, Uri};
+use kit::Class;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::ServerConfig;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
