@@ -18,7 +18,7 @@
 //! | [`CloudError`] | saying what went wrong |
 //! | [`memory::MemoryCloud`] | an example, and a cloud for tests |
 //! | [`controllers`] | what is done, and when |
-//! | [`rbac`] | the rights it takes |
+//! | [`rbac`], [`manifests::Deployment`] | the rights it takes, and how it is deployed |
 //!
 //! ```
 //! use std::sync::Arc;
@@ -34,6 +34,7 @@ pub mod data;
 mod error;
 pub mod helpers;
 pub mod manager;
+pub mod manifests;
 pub mod memory;
 pub mod names;
 pub mod rbac;

@@ -48,9 +48,7 @@ async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, look: impl Fn(
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), seen)
-        .await
-        .unwrap_or_else(|_| panic!("not in time: {what}"))
+    tokio::time::timeout(Duration::from_secs(30), seen).await.expect(what)
 }
 
 #[tokio::test(flavor = "multi_thread")]

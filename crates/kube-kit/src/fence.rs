@@ -50,8 +50,8 @@ impl Fence {
         }
     }
 
-    /// A layer for a Kubernetes client that lets only reads through while the fence is closed. Put it outside of nothing
-    /// that waits or repeats: it decides when the request is sent.
+    /// A layer for a Kubernetes client that lets only reads through while the fence is closed. It decides when a
+    /// request comes to it, so what waits or repeats must stand in front of it, not behind.
     pub fn layer(&self) -> FenceLayer {
         FenceLayer(self.clone())
     }
