@@ -180,3 +180,36 @@ fn no_source_file_is_longer_than_one_concept() {
         .collect();
     assert!(long.is_empty(), "longer than {LONGEST_FILE} lines: {long:#?}");
 }
+
+#[test]
+fn every_link_between_the_pages_leads_somewhere() {
+    fn pages(dir: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                pages(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = vec![root().join("README.md"), root().join("CHANGELOG.md")];
+    pages(&root().join("docs"), &mut found);
+    let mut links = 0;
+    for page in &found {
+        let text = std::fs::read_to_string(page).unwrap();
+        for (_, after) in text.match_indices("](").map(|(at, _)| text.split_at(at + 2)) {
+            let target = after.split([')', '#', ' ']).next().unwrap();
+            if target.is_empty() || target.contains("://") {
+                continue;
+            }
+            links += 1;
+            assert!(
+                page.parent().unwrap().join(target).exists(),
+                "{} links to {target}",
+                page.display()
+            );
+        }
+    }
+    assert!(links > 5, "only {links} links were followed");
+}
