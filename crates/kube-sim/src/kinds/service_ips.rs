@@ -99,7 +99,10 @@ impl Taken {
     }
 
     fn free_port(&mut self) -> Option<i64> {
-        let used = |number: i64, ports: &BTreeSet<(i64, String)>| ports.iter().any(|(taken, _)| *taken == number);
+        let used = |number: i64, ports: &BTreeSet<(i64, String)>| {
+            let first = ports.range((number, String::new())..).next();
+            first.is_some_and(|(taken, _)| *taken == number)
+        };
         let number = if self.dry_run {
             (DRY_PORT..i64::from(u16::MAX)).find(|n| !used(*n, &self.ports))?
         } else {
@@ -221,10 +224,8 @@ fn ports(new: &mut Value, old: Option<&Value>, taken: &mut Taken) -> Vec<FieldEr
                 "provided port is not in the valid range. The range of valid ports is {FIRST_PORT}-{LAST_PORT}"
             ));
         }
-        let clash = taken
-            .ports
-            .iter()
-            .any(|(n, p)| *n == number && (p == protocol || p.is_empty()));
+        let is_taken = |protocol: &str| taken.ports.contains(&(number, protocol.to_owned()));
+        let clash = is_taken(protocol) || is_taken("");
         clash.then(|| "provided port is already allocated".to_owned())
     };
     let mut given: Vec<(i64, String)> = Vec::new();

@@ -2,7 +2,7 @@
 //!
 //! Mirrors kubernetes-sigs/structured-merge-diff typed/{tofieldset,compare,merge,remove}.go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Map, Value};
 
@@ -82,7 +82,7 @@ impl<'a> Typed<'a> {
                 self.check_value(inner, &Own::Plain, value, &format!("{path}.{name}"), false)
             }),
             (Type::List(inner), Value::Array(items)) => {
-                let mut seen: Vec<String> = Vec::new();
+                let mut seen = BTreeSet::new();
                 for (i, item) in items.iter().enumerate() {
                     if matches!(own, Own::Set | Own::Keys(_)) {
                         let Some(step) = self.step(inner, own, item) else {
@@ -93,7 +93,7 @@ impl<'a> Typed<'a> {
                         if seen.contains(&step) {
                             return Err(format!("{path}: duplicate entries for key {}", show(&step)));
                         }
-                        seen.push(step);
+                        seen.insert(step);
                     }
                     self.check_value(inner, &Own::Plain, item, &format!("{path}[{i}]"), false)?;
                 }
@@ -221,20 +221,12 @@ impl<'a> Typed<'a> {
             Shallow::Map(inner) => self.differ_members(old, new, path, out, |_| (inner.clone(), Own::Plain)),
             Shallow::List(inner) => {
                 let (old_items, new_items) = (self.items(&inner, own, old), self.items(&inner, own, new));
-                let mut steps: Vec<&String> = old_items.iter().map(|(s, _)| s).collect();
-                steps.extend(
-                    new_items
-                        .iter()
-                        .map(|(s, _)| s)
-                        .filter(|s| !old_items.iter().any(|(o, _)| o == *s)),
-                );
-                for step in steps {
-                    let find = |items: &[(String, &'_ Value)]| items.iter().position(|(s, _)| s == step);
-                    let (before, after) = (find(&old_items), find(&new_items));
+                let (before, after) = (by_step(&old_items), by_step(&new_items));
+                let added = new_items.iter().filter(|(step, _)| !before.contains_key(step.as_str()));
+                for (step, _) in old_items.iter().chain(added) {
+                    let (old, new) = (before.get(step.as_str()), after.get(step.as_str()));
                     path.push(step.clone());
-                    let before = before.map(|i| old_items[i].1);
-                    let after = after.map(|i| new_items[i].1);
-                    self.differ(&inner, &Own::Plain, before, after, path, out);
+                    self.differ(&inner, &Own::Plain, old.copied(), new.copied(), path, out);
                     path.pop();
                 }
             }
@@ -318,7 +310,8 @@ impl<'a> Typed<'a> {
             self.items(element, own, Some(live)),
             self.items(element, own, Some(config)),
         );
-        let is_wanted = |step: &String| wanted.iter().any(|(s, _)| s == step);
+        let (known, asked) = (by_step(&before), by_step(&wanted));
+        let is_wanted = |step: &String| asked.contains_key(step.as_str());
         let mut out = Vec::new();
         let mut at = 0;
         for (step, item) in &wanted {
@@ -326,7 +319,7 @@ impl<'a> Typed<'a> {
                 out.push(before[at].1.clone());
                 at += 1;
             }
-            let old = before.iter().find(|(s, _)| s == step).map(|(_, item)| *item);
+            let old = known.get(step.as_str()).copied();
             out.push(self.overlay(element, &Own::Plain, old, item));
             if at < before.len() && before[at].0 == *step {
                 at += 1;
@@ -404,6 +397,11 @@ impl<'a> Typed<'a> {
             _ => {}
         }
     }
+}
+
+/// The elements of a list by their steps; of several with one step the first.
+fn by_step<'s, 'v>(items: &'s [(String, &'v Value)]) -> HashMap<&'s str, &'v Value> {
+    items.iter().rev().map(|(step, item)| (step.as_str(), *item)).collect()
 }
 
 fn cut_members(map: &mut Map<String, Value>, set: &Set, mut below: impl FnMut(&str, &mut Value, &Set)) {

@@ -3,12 +3,18 @@
 
 use serde_json::Value;
 
+/// How many bytes of JSON all copies of one patch may come to, as in the real server: copies of copies grow without end.
+const COPIED: usize = 3 * 1024 * 1024;
+/// How deep a patch may nest an object: as deep as a body can, which is what clients can read.
+const DEPTH: usize = 128;
+
 /// An operation that cannot be done. The real server does not say which.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Rejected;
 
 /// Applies the operations in order; on an error `target` is half-done and must be thrown away.
 pub(crate) fn json_patch(target: &mut Value, operations: &[Value]) -> Result<(), Rejected> {
+    let mut copied_bytes = 0;
     for operation in operations {
         let text = |member: &str| operation[member].as_str().ok_or(Rejected);
         let value = || operation["value"].clone();
@@ -23,7 +29,12 @@ pub(crate) fn json_patch(target: &mut Value, operations: &[Value]) -> Result<(),
                 add(target, text("path")?, moved)?;
             }
             "copy" => {
-                let copied = target.pointer(text("from")?).cloned().ok_or(Rejected)?;
+                let copied = target.pointer(text("from")?).ok_or(Rejected)?;
+                copied_bytes += copied.to_string().len();
+                if copied_bytes > COPIED {
+                    return Err(Rejected);
+                }
+                let copied = copied.clone();
                 add(target, text("path")?, copied)?;
             }
             "test" => test(target, text("path")?, &operation["value"])?,
@@ -44,7 +55,22 @@ fn index(text: &str, length: usize) -> Result<usize, Rejected> {
     text.parse().ok().filter(|i| *i < length).ok_or(Rejected)
 }
 
+fn check_depth(path: &str, value: &Value) -> Result<(), Rejected> {
+    let depth = path.matches('/').count() + depth(value);
+    if depth > DEPTH { Err(Rejected) } else { Ok(()) }
+}
+
+/// How many containers stand in each other.
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(map) => 1 + map.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
 fn add(target: &mut Value, path: &str, value: Value) -> Result<(), Rejected> {
+    check_depth(path, &value)?;
     if path.is_empty() {
         *target = value;
         return Ok(());
@@ -71,6 +97,7 @@ fn remove(target: &mut Value, path: &str) -> Result<Value, Rejected> {
 }
 
 fn replace(target: &mut Value, path: &str, value: Value) -> Result<(), Rejected> {
+    check_depth(path, &value)?;
     if path.is_empty() {
         *target = value;
         return Ok(());

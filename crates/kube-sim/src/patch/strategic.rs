@@ -2,6 +2,8 @@
 //!
 //! Mirrors kubernetes/apimachinery pkg/util/strategicpatch/patch.go.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
 use crate::schema::{Merge, Schema, Shape, Type};
@@ -150,7 +152,7 @@ impl Context<'_> {
                 }
                 Some("delete") => {
                     let key = key_of(merge, item)?;
-                    merged.retain(|other| key_of(merge, other) != Ok(key.clone()));
+                    merged.retain(|other| key_of(merge, other) != Ok(key));
                 }
                 Some(other) => return Err(BadPatch(format!("unknown patch type: {other} in map: {item}"))),
                 None => patched.push(item.clone()),
@@ -159,11 +161,17 @@ impl Context<'_> {
         if replace {
             return Ok(patched.iter().map(plain).collect());
         }
+        let mut known: HashMap<Value, usize> = places(merge, &merged)
+            .into_iter()
+            .map(|(k, i)| (k.clone(), i))
+            .collect();
         for item in &patched {
             let key = key_of(merge, item)?;
-            match merged.iter_mut().find(|other| key_of(merge, other) == Ok(key.clone())) {
-                Some(found) => self.value(element, found, item)?,
-                None => merged.push(plain(item)),
+            if let Some(at) = known.get(key) {
+                self.value(element, &mut merged[*at], item)?;
+            } else {
+                known.insert(key.clone(), merged.len());
+                merged.push(plain(item));
             }
         }
         let order = order.map_or(patched.as_slice(), Vec::as_slice);
@@ -172,14 +180,20 @@ impl Context<'_> {
 }
 
 /// What tells elements of a list apart.
-fn key_of(merge: &Merge, item: &Value) -> Result<Value, BadPatch> {
+fn key_of<'a>(merge: &Merge, item: &'a Value) -> Result<&'a Value, BadPatch> {
     match merge {
         Merge::Key(key) => item
             .get(key)
-            .cloned()
             .ok_or_else(|| BadPatch(format!("map: {item} does not contain declared merge key: {key}"))),
-        Merge::Set | Merge::Replace => Ok(item.clone()),
+        Merge::Set | Merge::Replace => Ok(item),
     }
+}
+
+/// Where the keys of a list come first.
+fn places<'a>(merge: &Merge, list: &'a [Value]) -> HashMap<&'a Value, usize> {
+    let keys = list.iter().enumerate().rev();
+    keys.filter_map(|(i, item)| Some((key_of(merge, item).ok()?, i)))
+        .collect()
 }
 
 /// The elements of the patch must come in the order that it asks for.
@@ -188,7 +202,7 @@ fn check_order(merge: &Merge, items: &[Value], order: &[Value]) -> Result<(), Ba
     let mut wanted = order.iter();
     for item in &plain_items {
         let key = key_of(merge, item)?;
-        if !wanted.any(|o| key_of(merge, o) == Ok(key.clone())) {
+        if !wanted.any(|o| key_of(merge, o) == Ok(key)) {
             let list = |values: &[&Value]| values.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
             return Err(BadPatch(format!(
                 "The order in patch list:\n[{}]\n doesn't match $setElementOrder list:\n[{}]\n",
@@ -203,19 +217,17 @@ fn check_order(merge: &Merge, items: &[Value], order: &[Value]) -> Result<(), Ba
 /// Sorts a merged list: what the patch names comes in its order, the rest keeps its place where that can be told from the
 /// list as it was.
 fn arrange(merge: &Merge, merged: Vec<Value>, order: &[Value], before: &[Value]) -> Vec<Value> {
-    let place = |list: &[Value], item: &Value| {
-        let key = key_of(merge, item).ok()?;
-        list.iter().position(|other| key_of(merge, other) == Ok(key.clone()))
-    };
+    let (order, before) = (places(merge, order), places(merge, before));
+    let place = |list: &HashMap<&Value, usize>, item: &Value| list.get(key_of(merge, item).ok()?).copied();
     let (mut named, mut rest): (Vec<Value>, Vec<Value>) =
-        merged.into_iter().partition(|item| place(order, item).is_some());
-    named.sort_by_key(|item| place(order, item));
-    rest.sort_by_key(|item| place(before, item));
+        merged.into_iter().partition(|item| place(&order, item).is_some());
+    named.sort_by_key(|item| place(&order, item));
+    rest.sort_by_key(|item| place(&before, item));
     let mut out = Vec::with_capacity(named.len() + rest.len());
     let (mut named, mut rest) = (named.into_iter().peekable(), rest.into_iter().peekable());
     loop {
         let take_rest = match (rest.peek(), named.peek()) {
-            (Some(left), Some(right)) => match (place(before, left), place(before, right)) {
+            (Some(left), Some(right)) => match (place(&before, left), place(&before, right)) {
                 (Some(left), Some(right)) => left < right,
                 _ => false,
             },

@@ -85,13 +85,16 @@ impl Walk<'_> {
         let Value::Object(map) = value else {
             return Err(self.wrong(value, &structure.name));
         };
-        let unknown: Vec<String> = map.keys().filter(|k| structure.field(k).is_none()).cloned().collect();
         if !structure.open {
-            for name in unknown {
-                map.shift_remove(&name);
-                let path = self.here(&name);
-                self.decoded.unknown.push(path);
-            }
+            // In one go: taking members out one by one moves all that follow, each time.
+            map.retain(|name, _| {
+                let known = structure.field(name).is_some();
+                if !known {
+                    let path = self.here(name);
+                    self.decoded.unknown.push(path);
+                }
+                known
+            });
         }
         for field in &structure.fields {
             self.field(field, map)?;
