@@ -27,7 +27,7 @@ use super::group::{self, Running};
 use super::health::{Checks, Means};
 use super::migration::Under;
 use super::options::Options;
-use super::serve::{self, ServeError};
+use super::serve::{self, Reload, ServeError};
 use crate::cloud::{Cloud, Context};
 use crate::controllers::{Alarms, Shared};
 use crate::data::{Node, Service};
@@ -37,6 +37,8 @@ use crate::error::CloudError;
 const COMPONENT: &str = "cloud-controller-manager";
 /// How much longer than a lease lasts a leader may go without renewing it before it counts as stuck.
 const STUCK: Duration = Duration::from_secs(20);
+/// How often certificates are read anew.
+const RELOAD: Duration = Duration::from_mins(1);
 /// How long the last events may take to be written.
 const LAST_EVENTS: Duration = Duration::from_secs(2);
 
@@ -142,8 +144,8 @@ impl Process {
         let stop_serving = CancellationToken::new();
         if let Some((address, port)) = inner.options.bind {
             let listener = serve::listen(SocketAddr::new(address, port)).await?;
-            let (router, tls) = inner.secure(address).await?;
-            tasks.spawn(serve::serve(listener, tls, router, stop_serving.clone()));
+            let (router, tls, reload) = inner.secure(address).await?;
+            tasks.spawn(serve::serve(listener, tls, reload, router, stop_serving.clone()));
         }
         let result = Box::pin(self.elect(&stop)).await;
         stop_serving.cancel();
@@ -351,7 +353,7 @@ impl Inner {
     async fn secure(
         self: &Arc<Self>,
         address: std::net::IpAddr,
-    ) -> Result<(axum::Router, rustls::ServerConfig), ProcessError> {
+    ) -> Result<(axum::Router, rustls::ServerConfig, Option<Reload>), ProcessError> {
         let p = &self.options.parsed;
         let reviewer = |flag: &str, name: &'static str| Purpose {
             timeout: Some(Duration::from_secs(10)),
@@ -368,6 +370,11 @@ impl Inner {
             .await?;
         let client_ca = self.client_ca(&authentication).await?;
         let tls = serve::tls(p, address, client_ca.as_deref())?;
+        let flags = p.clone();
+        let reload = serve::is_in_files(p).then(|| Reload {
+            every: RELOAD,
+            read: Box::new(move || serve::tls(&flags, address, client_ca.as_deref())),
+        });
         let ttl = Ttl {
             token: p.duration("authentication-token-webhook-cache-ttl"),
             yes: p.duration("authorization-webhook-cache-authorized-ttl"),
@@ -389,7 +396,7 @@ impl Inner {
             state: Arc::new(move || state.state()),
             profiling: p.bool("profiling"),
         };
-        Ok((admin.router().layer(from_fn_with_state(auth, guard)), tls))
+        Ok((admin.router().layer(from_fn_with_state(auth, guard)), tls, reload))
     }
 
     /// The authorities for client certificates that the cluster names, unless a file does.

@@ -19,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
-use tracing::debug;
+use tracing::{debug, warn};
 use x509_parser::prelude::FromDer as _;
 
 use super::auth::{Certified, User};
@@ -144,13 +144,42 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, ServeErro
         .map_err(|error| ServeError::Listen(address, error))
 }
 
+/// Where TLS is read anew from, and how often: certificates are renewed while the process runs.
+pub(crate) struct Reload {
+    pub every: Duration,
+    pub read: Box<dyn Fn() -> Result<rustls::ServerConfig, ServeError> + Send + Sync>,
+}
+
+/// Whether certificates are in files that somebody may renew.
+pub(crate) fn is_in_files(parsed: &Parsed) -> bool {
+    // One that is made up on the spot would be another one each time.
+    parsed.optional("tls-cert-file").is_some() || parsed.optional("cert-dir").is_some()
+}
+
 /// Serves until `stop` is cancelled, and a little longer to those who are being answered.
-pub(crate) async fn serve(listener: TcpListener, tls: rustls::ServerConfig, router: Router, stop: CancellationToken) {
-    let acceptor = TlsAcceptor::from(Arc::new(tls));
+pub(crate) async fn serve(
+    listener: TcpListener,
+    tls: rustls::ServerConfig,
+    reload: Option<Reload>,
+    router: Router,
+    stop: CancellationToken,
+) {
+    let mut acceptor = TlsAcceptor::from(Arc::new(tls));
     let connections = TaskTracker::new();
+    let every = reload.as_ref().map_or(Duration::from_hours(24), |reload| reload.every);
+    let mut renewal = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
     loop {
         let stream = tokio::select! {
             () = stop.cancelled() => break,
+            _ = renewal.tick() => {
+                match reload.as_ref().map(|reload| (reload.read)()) {
+                    Some(Ok(fresh)) => acceptor = TlsAcceptor::from(Arc::new(fresh)),
+                    // Half written, most likely: the old ones serve until the next look.
+                    Some(Err(error)) => warn!(error = %kit::chain(&error), "cannot read the certificates again"),
+                    None => {}
+                }
+                continue;
+            }
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
                 Err(error) => {

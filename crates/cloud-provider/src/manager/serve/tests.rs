@@ -91,7 +91,14 @@ async fn a_kept_certificate_is_made_once_and_client_certificates_say_who_is_ther
         "a taken port is an error"
     );
     let stop = CancellationToken::new();
-    let served = tokio::spawn(serve(listener, config, whoami(), stop.clone()));
+    let reload = Reload {
+        every: Duration::from_millis(50),
+        read: Box::new({
+            let flags = parsed(&args);
+            move || tls(&flags, bind, None)
+        }),
+    };
+    let served = tokio::spawn(serve(listener, config, Some(reload), whoami(), stop.clone()));
     let plain = trusting(&kept).with_no_client_auth();
     assert_eq!(ask(address, plain).await.unwrap(), "nobody");
     let key = PrivateKeyDer::Pkcs8(client_key.serialize_der().into());
@@ -111,6 +118,21 @@ async fn a_kept_certificate_is_made_once_and_client_certificates_say_who_is_ther
         ask(address, unknown).await.is_err(),
         "a certificate nobody vouches for is refused"
     );
+    // Somebody renews the certificate.
+    let fresh = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    std::fs::write(path("certs").join(FILES[0]), fresh.cert.pem()).unwrap();
+    std::fs::write(path("certs").join(FILES[1]), fresh.signing_key.serialize_pem()).unwrap();
+    let renewed = async {
+        while ask(address, trusting(fresh.cert.pem().as_bytes()).with_no_client_auth())
+            .await
+            .is_err()
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), renewed)
+        .await
+        .expect("the new certificate is served");
     stop.cancel();
     served.await.unwrap();
 }
