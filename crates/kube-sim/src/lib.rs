@@ -57,6 +57,7 @@ mod authn;
 mod authz;
 mod body;
 mod bootstrap;
+pub mod build;
 mod certs;
 mod controllers;
 mod custom;
