@@ -144,3 +144,58 @@ async fn a_node_of_the_same_name_is_judged_for_itself() {
     assert!(verdict.delete.is_empty() && verdict.suspects.len() == 1);
     assert_eq!(guard.suspects().len(), 1, "the one that went is forgotten");
 }
+
+/// Whatever the cloud and kubelets say in whatever order, what goes was denied three times over thirty seconds without
+/// having been seen in between, is not ready, and is one of few.
+#[tokio::test(start_paused = true)]
+async fn no_sequence_of_answers_makes_the_guard_hasty() {
+    const NODES: usize = 6;
+    let mut deleted = 0;
+    for seed in 0..300 {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut guard = Guard::new(GuardOptions::default());
+        // Since when, and how often, each node was denied without being seen in between.
+        let mut denied: [Option<(Instant, u32)>; NODES] = [None; NODES];
+        let flakiness = rng.u32(1..20);
+        for _ in 0..60 {
+            tokio::time::advance(Duration::from_secs(rng.u64(1..10))).await;
+            let mut round = Vec::new();
+            for (n, denied) in denied.iter_mut().enumerate() {
+                let ready = if n > 1 || rng.u32(0..30) == 0 {
+                    Ready::Yes
+                } else {
+                    Ready::Unknown
+                };
+                let sighting = match rng.u32(0..flakiness + 3) {
+                    0 => unknown(),
+                    1 => there(),
+                    _ if n > 1 => there(),
+                    _ => Sighting::Gone,
+                };
+                match (&sighting, ready) {
+                    (Sighting::Running(_), _) | (_, Ready::Yes) => *denied = None,
+                    (Sighting::Gone, _) => {
+                        let (since, times) = denied.unwrap_or((Instant::now(), 0));
+                        *denied = Some((since, times + 1));
+                    }
+                    _ => {}
+                }
+                round.push(seen(n, ready, &sighting));
+            }
+            let verdict = guard.judge(&round);
+            assert!(verdict.delete.len() <= 2, "seed {seed}");
+            for node in &verdict.delete {
+                deleted += 1;
+                let n: usize = node.name[1..].parse().unwrap();
+                let (since, times) = denied[n].unwrap_or_else(|| panic!("seed {seed}: {} was just seen", node.name));
+                assert!(
+                    times >= 3 && since.elapsed() >= Duration::from_secs(30),
+                    "seed {seed}: {times} {:?}",
+                    since.elapsed()
+                );
+                assert_ne!(node.ready, Ready::Yes, "seed {seed}");
+            }
+        }
+    }
+    assert!(deleted > 100, "the law is about something: {deleted}");
+}
