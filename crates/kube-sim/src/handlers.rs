@@ -5,6 +5,7 @@ mod patch;
 mod pods;
 mod read;
 mod reviews;
+mod shown;
 mod token;
 mod watch;
 mod write;
@@ -127,7 +128,7 @@ impl Found {
 
     /// An object as this resource shows it.
     pub fn view(&self, object: &Value) -> Value {
-        let mut object = self.resource.rules.stored_as_seen(object);
+        let mut object = self.resource.rules.stored_as_seen(object).into_owned();
         object["apiVersion"] = json!(self.resource.api_version());
         object["kind"] = json!(self.resource.kind);
         object
@@ -135,6 +136,9 @@ impl Found {
 
     /// An answer with one object in the form that the client asked for.
     pub fn object(&self, status: u16, object: &Value) -> Answer {
+        if self.form == Form::Whole {
+            return self.written(status, &self.shown(object));
+        }
         let object = self.view(object);
         let shown = match self.form {
             Form::Metadata => Ok(metadata_only(&object)),

@@ -15,6 +15,7 @@ mod service_ips;
 mod service_rules;
 mod table;
 
+use std::borrow::Cow;
 use std::fmt::Debug;
 
 pub(crate) use table::all;
@@ -32,8 +33,8 @@ pub(crate) trait Rules: Debug + Sync + Send {
     }
 
     /// From the shape that is kept to the one that clients see.
-    fn stored_as_seen(&self, object: &Value) -> Value {
-        object.clone()
+    fn stored_as_seen<'a>(&self, object: &'a Value) -> Cow<'a, Value> {
+        Cow::Borrowed(object)
     }
 
     /// Fills what was left out, beyond the defaults of the type table.

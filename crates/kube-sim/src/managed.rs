@@ -7,7 +7,7 @@ mod typed;
 
 use std::fmt::Write as _;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 pub(crate) use set::Set;
 
@@ -180,10 +180,9 @@ pub(crate) fn created(resource: &Resource, object: &mut Value, write: &Write) {
 /// Notes who changed an object: changed fields move to the writer.
 pub(crate) fn updated(resource: &Resource, new: &mut Value, old: &Value, write: &Write) {
     let entries = decode(old);
-    let mut before = old.clone();
-    meta::set(&mut before, "managedFields", None);
+    // That the old entries are gone in between does not matter: nobody owns them.
     meta::set(new, "managedFields", None);
-    note(resource, new, &before, entries, write);
+    note(resource, new, old, entries, write);
 }
 
 fn note(resource: &Resource, new: &mut Value, old: &Value, mut entries: Vec<Entry>, write: &Write) {
@@ -293,15 +292,26 @@ fn conflict(mut conflicts: Vec<(String, Vec<String>)>) -> Status {
 
 /// Whether two states of an object differ in more than the times of their managed fields.
 pub(crate) fn same(a: &Value, b: &Value) -> bool {
-    let timeless = |object: &Value| {
+    let entries = |object: &Value| {
         let mut entries = decode(object);
         for entry in &mut entries {
             entry.time = None;
         }
         entries.sort_by(|a, b| (&a.manager, a.apply, &a.subresource).cmp(&(&b.manager, b.apply, &b.subresource)));
-        let mut object = object.clone();
-        meta::set(&mut object, "managedFields", None);
-        (object, entries)
+        entries
     };
-    timeless(a) == timeless(b)
+    let metadata = |a: &Value, b: &Value| same_but(a, b, "managedFields", |_, _| true);
+    same_but(a, b, "metadata", metadata) && entries(a) == entries(b)
+}
+
+/// Whether two objects have the same members, of which one is compared in a way of its own.
+fn same_but(a: &Value, b: &Value, member: &str, same: impl Fn(&Value, &Value) -> bool) -> bool {
+    let (Some(left), Some(right)) = (a.as_object(), b.as_object()) else {
+        return a == b;
+    };
+    let others = |map: &Map<String, Value>| map.len() - usize::from(map.contains_key(member));
+    let mut rest = left.iter().filter(|(name, _)| *name != member);
+    others(left) == others(right)
+        && rest.all(|(name, value)| right.get(name) == Some(value))
+        && same(&a[member], &b[member])
 }

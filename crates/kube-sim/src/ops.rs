@@ -8,7 +8,7 @@ mod delete;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 pub(crate) use delete::{DeleteOptions, Deleted};
 
@@ -452,22 +452,33 @@ fn replace_member(object: &mut Value, member: &str, value: Option<Value>) {
 
 /// A status write changes status and metadata only.
 fn keep_all_but_status(new: &mut Value, old: &Value) {
-    let mut kept = old.clone();
-    for member in ["metadata", "status"] {
-        replace_member(&mut kept, member, new.get(member).cloned());
+    let mut kept = Map::new();
+    for (name, value) in old.as_object().into_iter().flatten() {
+        match (name.as_str(), new.get_mut(name)) {
+            ("metadata" | "status", Some(given)) => {
+                kept.insert(name.clone(), given.take());
+            }
+            ("metadata" | "status", None) => {}
+            _ => {
+                kept.insert(name.clone(), value.clone());
+            }
+        }
     }
-    *new = kept;
+    for name in ["metadata", "status"] {
+        if let (None, Some(given)) = (kept.get(name), new.get_mut(name)) {
+            kept.insert(name.to_owned(), given.take());
+        }
+    }
+    *new = Value::Object(kept);
 }
 
 /// Whether anything but metadata and status differs.
 fn changed(new: &Value, old: &Value, has_status: bool) -> bool {
-    let rest = |object: &Value| {
-        let mut object = object.clone();
-        replace_member(&mut object, "metadata", None);
-        if has_status {
-            replace_member(&mut object, "status", None);
-        }
-        object
+    let is_rest = |name: &str| name != "metadata" && !(has_status && name == "status");
+    let count = |object: &Value| {
+        let members = object.as_object().into_iter().flatten();
+        members.filter(|(name, _)| is_rest(name)).count()
     };
-    rest(new) != rest(old)
+    let mut members = new.as_object().into_iter().flatten().filter(|(name, _)| is_rest(name));
+    count(new) != count(old) || members.any(|(name, value)| old.get(name) != Some(value))
 }

@@ -20,6 +20,8 @@ const NO_SNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
 #[derive(Debug)]
 pub(crate) enum Payload {
     Object(Value),
+    /// An object that is JSON already.
+    Json(Vec<u8>),
     /// An object in a media type of its own, such as aggregated discovery.
     Typed(Value, String),
     Text(String),
@@ -176,6 +178,10 @@ pub(crate) fn encode(headers: &HeaderMap, answer: Answer) -> Response<Body> {
             ("text/plain; charset=utf-8".to_owned(), text.into_bytes())
         }
         Payload::PlainText(text) => ("text/plain; charset=utf-8".to_owned(), text.into_bytes()),
+        Payload::Json(mut bytes) => {
+            bytes.push(b'\n');
+            ("application/json".to_owned(), bytes)
+        }
         Payload::Typed(value, media) => (media, json_line(&value)),
         Payload::Object(value) => {
             if value["kind"] == "Status" && value["status"] == "Failure" && matches!(answer.status, 403) {
@@ -224,7 +230,7 @@ fn finish(out: http::response::Builder, body: Body) -> Response<Body> {
 }
 
 fn json_line(value: &Value) -> Vec<u8> {
-    let mut bytes = value.to_string().into_bytes();
+    let mut bytes = serde_json::to_vec(value).unwrap_or_default();
     bytes.push(b'\n');
     bytes
 }

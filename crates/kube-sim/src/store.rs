@@ -12,6 +12,9 @@ use tokio::sync::{mpsc, watch};
 
 use crate::meta;
 
+mod claims;
+pub(crate) use claims::Claims;
+
 /// Namespace (empty for cluster-scoped objects) and name: lists come out in this order.
 pub(crate) type Key = (String, String);
 
@@ -19,6 +22,9 @@ pub(crate) type Key = (String, String);
 const BACKLOG: usize = 10_000;
 /// Where revisions start: high enough to catch code that takes 1 for granted.
 const FIRST_REVISION: u64 = 1001;
+
+/// The collection whose addresses and ports are counted.
+const SERVICES: &str = "services";
 
 /// What happened to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +82,7 @@ pub(crate) struct Store {
     compacted: u64,
     capacity: usize,
     collections: BTreeMap<String, Collection>,
+    claims: Claims,
     /// Tells controllers that something changed.
     changes: watch::Sender<u64>,
 }
@@ -94,6 +101,7 @@ impl Store {
             compacted: 0,
             capacity: capacity.max(100),
             collections: BTreeMap::new(),
+            claims: Claims::default(),
             changes: watch::Sender::new(FIRST_REVISION),
         }
     }
@@ -130,7 +138,16 @@ impl Store {
             .into_iter()
             .map(|(name, objects)| (name, collection(objects)))
             .collect();
+        self.claims = Claims::default();
+        for (_, service) in self.list(SERVICES, "") {
+            self.claims.add(&service);
+        }
         self.changes.send_replace(self.revision);
+    }
+
+    /// The addresses and ports of all services.
+    pub fn claims(&self) -> &Claims {
+        &self.claims
     }
 
     /// Follows the revision.
@@ -245,6 +262,14 @@ impl Store {
             object,
             previous,
         });
+        if collection == SERVICES {
+            if let Some(gone) = &event.previous {
+                self.claims.remove(gone);
+            }
+            if change != Change::Deleted {
+                self.claims.add(&event.object);
+            }
+        }
         let capacity = self.capacity;
         let found = self.collections.entry(collection.to_owned()).or_default();
         found.touched = event.revision;

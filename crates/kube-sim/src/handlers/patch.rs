@@ -54,7 +54,7 @@ pub(super) fn answer(found: &Found) -> Result<Answer, Status> {
             let Some(old) = old else {
                 return Err(Status::not_found(found.resource.named(), &found.call.info.name));
             };
-            let mut patched = apply(found, kind, &patch, &found.view(old))?;
+            let mut patched = apply(found, kind, &patch, found.view(old))?;
             warnings = finish(found, &mut patched, options.validation)?;
             warnings.extend(meta::deduplicate_owners(&mut patched));
             let patched = found.resource.rules.to_storage(patched);
@@ -142,8 +142,7 @@ fn read(found: &Found, kind: Kind) -> Result<Value, Status> {
     }
 }
 
-fn apply(found: &Found, kind: Kind, patch: &Value, old: &Value) -> Result<Value, Status> {
-    let mut object = old.clone();
+fn apply(found: &Found, kind: Kind, patch: &Value, mut object: Value) -> Result<Value, Status> {
     match kind {
         Kind::Merge => patch::merge(&mut object, patch),
         Kind::Json => {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::Found;
 use super::options::{ListOptions, Selectors};
+use super::shown::List;
 use crate::ops::{State, Target};
 use crate::resource::Resource;
 use crate::respond::{Answer, Form};
@@ -198,7 +199,7 @@ pub(super) fn list(found: &Found) -> Result<Answer, Status> {
         let objects: Vec<Value> = matching.iter().map(|(_, object)| found.view(object)).collect();
         return table::table(found, &objects, metadata).map(Answer::ok);
     }
-    Ok(Answer::ok(body(found, &matching, &metadata)))
+    Ok(body(found, &matching, &metadata))
 }
 
 /// The metadata of a list. Lists of custom resources always have a continue token, empty at the end.
@@ -210,29 +211,21 @@ pub(super) fn list_metadata(resource: &Resource, revision: u64) -> Value {
     }
 }
 
-fn body(found: &Found, objects: &[(Key, Arc<Value>)], metadata: &Value) -> Value {
-    let resource = &found.resource;
-    let whole = !matches!(found.form, Form::Metadata | Form::MetadataList);
-    let items: Vec<Value> = objects
-        .iter()
-        .map(|(_, object)| {
-            let mut item = found.view(object);
-            if !whole {
-                return super::metadata_only(&item);
-            }
-            if resource.custom.is_none()
-                && let Some(map) = item.as_object_mut()
-            {
-                map.shift_remove("kind");
-                map.shift_remove("apiVersion");
-            }
-            item
-        })
-        .collect();
-    let (kind, api_version) = if whole {
-        (resource.list_kind.clone(), resource.api_version())
-    } else {
-        ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned())
+fn body(found: &Found, objects: &[(Key, Arc<Value>)], metadata: &Value) -> Answer {
+    if matches!(found.form, Form::Metadata | Form::MetadataList) {
+        let items: Vec<Value> = objects
+            .iter()
+            .map(|(_, object)| super::metadata_only(&found.resource.rules.stored_as_seen(object)))
+            .collect();
+        return Answer::ok(json!({
+            "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "items": items,
+        }));
+    }
+    let list = List {
+        kind: &found.resource.list_kind,
+        api_version: found.resource.api_version(),
+        metadata,
+        items: objects.iter().map(|(_, object)| found.item(object)).collect(),
     };
-    json!({"kind": kind, "apiVersion": api_version, "metadata": metadata, "items": items})
+    found.written(200, &list)
 }

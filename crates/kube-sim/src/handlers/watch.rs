@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use futures::stream;
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -79,7 +80,7 @@ pub(super) fn answer(found: &Found) -> Result<Answer, Status> {
     if from > 0 && options.initial_events.is_none() && from < state.store.oldest(&storage) {
         let status = too_old(&storage, from, &state);
         drop(state);
-        pending.push_back(line("ERROR", &status.to_value()));
+        pending.push_back(line("ERROR", status.to_value()));
         return Ok(streaming(stream::iter(pending.into_iter().map(Ok::<_, Infallible>))));
     }
     if initial {
@@ -136,9 +137,17 @@ fn too_old(storage: &str, from: u64, state: &State) -> Status {
     Status::expired(format!("too old resource version: {from} ({oldest})"))
 }
 
-fn line(kind: &str, object: &Value) -> Bytes {
-    let mut text = json!({"type": kind, "object": object}).to_string();
-    text.push('\n');
+/// One line of the stream.
+#[derive(Serialize)]
+struct Line<'a, T> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    object: T,
+}
+
+fn line(kind: &str, object: impl Serialize) -> Bytes {
+    let mut text = serde_json::to_vec(&Line { kind, object }).unwrap_or_default();
+    text.push(b'\n');
     Bytes::from(text)
 }
 
@@ -156,6 +165,9 @@ impl View {
     }
 
     fn line(&mut self, kind: &str, object: &Value) -> Bytes {
+        if self.found.found.form == Form::Whole {
+            return line(kind, self.found.found.shown(object));
+        }
         let object = self.form(object);
         line(kind, &object)
     }

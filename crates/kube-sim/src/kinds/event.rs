@@ -2,6 +2,8 @@
 //!
 //! Mirrors kubernetes/kubernetes pkg/apis/core/validation/events.go and pkg/apis/events/v1/conversion.go.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
 use super::Rules;
@@ -103,8 +105,8 @@ impl Rules for EventV1 {
         to_core(&object)
     }
 
-    fn stored_as_seen(&self, object: &Value) -> Value {
-        to_v1(object)
+    fn stored_as_seen<'a>(&self, object: &'a Value) -> Cow<'a, Value> {
+        Cow::Owned(to_v1(object))
     }
 
     fn validate(&self, object: &Value) -> Vec<FieldError> {

@@ -9,7 +9,7 @@ use super::service::{headless, list, needs_health_port, needs_ip, needs_node_por
 use crate::field::FieldError;
 use crate::json::list_mut;
 use crate::meta;
-use crate::store::Store;
+use crate::store::{Claims, Store};
 
 /// 10.96.0.0/16.
 const NETWORK: [u8; 2] = [10, 96];
@@ -49,43 +49,35 @@ fn remove(object: &mut Value, member: &str) {
 }
 
 /// What other services have taken.
-struct Taken {
-    addresses: BTreeSet<String>,
-    ports: BTreeSet<(i64, String)>,
+struct Taken<'a> {
+    all: &'a Claims,
+    /// What this service holds itself.
+    own: Claims,
+    /// What has just been given to it.
+    given: BTreeSet<i64>,
     /// Where the search begins; it moves with every write, so that what was freed is not given out again at once.
     start: u64,
     dry_run: bool,
 }
 
-impl Taken {
-    fn of(store: &Store, object: &Value, dry_run: bool) -> Self {
-        let mut taken = Self {
-            addresses: BTreeSet::new(),
-            ports: BTreeSet::new(),
+impl<'a> Taken<'a> {
+    fn of(store: &'a Store, object: &Value, dry_run: bool) -> Self {
+        let own = store.get("services", meta::namespace(object), meta::name(object));
+        Self {
+            all: store.claims(),
+            own: Claims::of(own.map(|o| &**o)),
+            given: BTreeSet::new(),
             start: store.revision(),
             dry_run,
-        };
-        for ((namespace, name), other) in store.list("services", "") {
-            if namespace == meta::namespace(object) && name == meta::name(object) {
-                continue;
-            }
-            taken.addresses.extend(
-                list(&other, "clusterIPs")
-                    .iter()
-                    .filter_map(|a| a.as_str().map(str::to_owned)),
-            );
-            for port in list(&other, "ports") {
-                if let Some(number) = port["nodePort"].as_i64() {
-                    taken
-                        .ports
-                        .insert((number, port["protocol"].as_str().unwrap_or_default().to_owned()));
-                }
-            }
-            if let Some(number) = other["spec"]["healthCheckNodePort"].as_i64() {
-                taken.ports.insert((number, "TCP".to_owned()));
-            }
         }
-        taken
+    }
+
+    fn address(&self, address: &str) -> bool {
+        self.all.address(address, &self.own)
+    }
+
+    fn port(&self, number: i64, protocol: Option<&str>) -> bool {
+        self.given.contains(&number) || self.all.port(number, protocol, &self.own)
     }
 
     fn free_address(&self) -> Option<String> {
@@ -95,25 +87,21 @@ impl Taken {
                 let [high, low] = offset.to_be_bytes();
                 Ipv4Addr::new(NETWORK[0], NETWORK[1], high, low).to_string()
             })
-            .find(|address| !self.addresses.contains(address))
+            .find(|address| !self.address(address))
     }
 
     fn free_port(&mut self) -> Option<i64> {
-        let used = |number: i64, ports: &BTreeSet<(i64, String)>| {
-            let first = ports.range((number, String::new())..).next();
-            first.is_some_and(|(taken, _)| *taken == number)
-        };
         let number = if self.dry_run {
-            (DRY_PORT..i64::from(u16::MAX)).find(|n| !used(*n, &self.ports))?
+            (DRY_PORT..i64::from(u16::MAX)).find(|n| !self.port(*n, None))?
         } else {
             let first = FIRST_PORT + ASKED_PORTS;
             let count = LAST_PORT - first + 1;
             let start = i64::try_from(self.start).unwrap_or(0);
             (0..count)
                 .map(|n| first + (start + n) % count)
-                .find(|n| !used(*n, &self.ports))?
+                .find(|n| !self.port(*n, None))?
         };
-        self.ports.insert((number, String::new()));
+        self.given.insert(number);
         Some(number)
     }
 }
@@ -170,7 +158,7 @@ fn families(new: &mut Value) -> Vec<FieldError> {
     Vec::new()
 }
 
-fn addresses(new: &mut Value, old: Option<&Value>, taken: &Taken) -> Vec<FieldError> {
+fn addresses(new: &mut Value, old: Option<&Value>, taken: &Taken<'_>) -> Vec<FieldError> {
     if !needs_ip(new) || headless(new) {
         return Vec::new();
     }
@@ -198,7 +186,7 @@ fn addresses(new: &mut Value, old: Option<&Value>, taken: &Taken) -> Vec<FieldEr
     let inside = given.parse::<Ipv4Addr>().is_ok_and(|a| a.octets()[..2] == NETWORK);
     let problem = if !inside {
         "the provided network does not match the current range"
-    } else if taken.addresses.contains(&given) {
+    } else if taken.address(&given) {
         "provided IP is already allocated"
     } else {
         new["spec"]["clusterIP"] = json!(given);
@@ -212,23 +200,22 @@ fn addresses(new: &mut Value, old: Option<&Value>, taken: &Taken) -> Vec<FieldEr
     )]
 }
 
-fn ports(new: &mut Value, old: Option<&Value>, taken: &mut Taken) -> Vec<FieldError> {
+fn ports(new: &mut Value, old: Option<&Value>, taken: &mut Taken<'_>) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let needed = needs_node_ports(new);
     let before: Vec<i64> = old
         .map(|o| list(o, "ports").iter().filter_map(|p| p["nodePort"].as_i64()).collect())
         .unwrap_or_default();
-    let check = |number: i64, protocol: &str, taken: &Taken| {
+    let check = |number: i64, protocol: &str, taken: &Taken<'_>| {
         if !(FIRST_PORT..=LAST_PORT).contains(&number) {
             return Some(format!(
                 "provided port is not in the valid range. The range of valid ports is {FIRST_PORT}-{LAST_PORT}"
             ));
         }
-        let is_taken = |protocol: &str| taken.ports.contains(&(number, protocol.to_owned()));
-        let clash = is_taken(protocol) || is_taken("");
+        let clash = taken.port(number, Some(protocol));
         clash.then(|| "provided port is already allocated".to_owned())
     };
-    let mut given: Vec<(i64, String)> = Vec::new();
+    let mut given = Vec::new();
     for (i, port) in list(new, "ports").iter().enumerate() {
         let Some(number) = port["nodePort"].as_i64() else {
             continue;
@@ -243,12 +230,12 @@ fn ports(new: &mut Value, old: Option<&Value>, taken: &mut Taken) -> Vec<FieldEr
                 &problem,
             ));
         }
-        given.push((number, protocol.to_owned()));
+        given.push(number);
     }
     if !errors.is_empty() {
         return errors;
     }
-    taken.ports.extend(given);
+    taken.given.extend(given);
     if needed {
         for port in list_mut(new, "/spec/ports") {
             if port.get("nodePort").is_none()
