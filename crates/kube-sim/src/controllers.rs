@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::sim::{Inner, KubeSim};
 
 /// The names of all controllers, those of kube-controller-manager.
-const NAMES: &[&str] = &[
+pub(crate) const NAMES: &[&str] = &[
     "garbage-collector-controller",
     "namespace-controller",
     "node-lifecycle-controller",

@@ -76,6 +76,8 @@ mod openapi;
 mod ops;
 mod patch;
 mod protobuf;
+#[cfg(test)]
+mod readme;
 mod request;
 mod resource;
 mod respond;
@@ -93,3 +95,8 @@ pub use controllers::{Controllers, UnknownController};
 pub use faults::{Cut, LoggedRequest, Matcher};
 pub use sim::{BuildError, Builder, Faults, KubeSim, Snapshot};
 pub use status::Status;
+
+/// The code in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
