@@ -130,7 +130,7 @@ fn check_status(answer: &Value, status: u16) {
 
 fn config() -> ProptestConfig {
     ProptestConfig {
-        cases: 24,
+        cases: 64,
         failure_persistence: None,
         ..ProptestConfig::default()
     }
@@ -382,7 +382,8 @@ fn yaml_that_refers_to_itself_over_and_over_is_refused() {
             let list = vec![format!("*a{}", n - 1); 8].join(", ");
             writeln!(text, "a{n}: &a{n} [{list}]").unwrap();
         }
-        for (path, version, kind) in TARGETS {
+        // Once: without optimization it takes a second each to come to the limit of the parser.
+        for (path, version, kind) in &TARGETS[2..] {
             let config = format!(
                 "apiVersion: {version}\nkind: {kind}\nspec:\n  {}",
                 text.replace('\n', "\n  ")
