@@ -130,7 +130,7 @@ fn check_status(answer: &Value, status: u16) {
 
 fn config() -> ProptestConfig {
     ProptestConfig {
-        cases: 64,
+        cases: 40,
         failure_persistence: None,
         ..ProptestConfig::default()
     }
