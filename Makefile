@@ -36,6 +36,8 @@ dist:
 	RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs" cargo build --profile dist --target $(TARGET) -p rackspace-spot --bins
 
 bench: dist
+	cargo bench -p kube-sim --bench load
+	cargo bench -p cloud-provider --bench nodes
 	cargo bench -p local-cluster --bench overhead
 	cargo bench -p roadstead-tests --bench driver_process -- $(CURDIR)/$(DIST)/kontainer-engine-driver-rackspacespot
 

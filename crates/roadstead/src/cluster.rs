@@ -8,7 +8,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
 
 use local_cluster::{
-    Choice, ClusterConfig, Error, Host, Manager, Merge, Registry, State, Status, choose, drivers, list,
+    Choice, ClusterConfig, Error, Host, Kind, Manager, Merge, Registry, State, Status, choose, drivers, list,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -97,6 +97,7 @@ async fn start(common: &Common, change: &Change, recreate: bool, yes: bool) -> R
     let cluster = Cluster::find(common, |host| change.apply(host))?;
     if recreate {
         cluster.confirm(yes || change.dry_run)?;
+        cluster.rehearse(common, change).await?;
         cluster.change("gone", cluster.manager.destroy()).await?;
     }
     cluster.change("ready", cluster.manager.start(&cluster.config)).await?;
@@ -224,6 +225,19 @@ impl Cluster {
 
     fn show(&self, status: &Status) -> Result<(), Failure> {
         show::status(self.output, status, &self.profile, self.manager.limits())
+    }
+
+    /// Finds out, without doing it, whether the cluster could be made as wanted: what could not be made anew must not be
+    /// destroyed. That it differs from what is there is the reason to make it anew.
+    async fn rehearse(&self, common: &Common, change: &Change) -> Result<(), Failure> {
+        let mut host = host(common);
+        change.apply(&mut host);
+        host.dry_run = true;
+        let rehearsal = registry()?.manager(self.manager.driver(), &Arc::new(host), &self.profile)?;
+        match rehearsal.start(&self.config).await {
+            Err(error) if error.kind() != Kind::ConfigMismatch => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     /// Asks before data is removed, when there is somebody to ask.

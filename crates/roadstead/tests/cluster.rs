@@ -276,3 +276,29 @@ fn lists_and_completions_know_the_clusters() {
         .unwrap();
     assert!(String::from_utf8_lossy(&output.stdout).contains("cluster"));
 }
+
+#[test]
+fn a_cluster_that_could_not_be_made_anew_is_not_destroyed() {
+    let machine = Machine::new();
+    let (code, _, err) = machine.said("start --driver sim");
+    assert_eq!(code, 0, "{err}");
+    let before = machine.server();
+    // A port that somebody else has.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    for config in [
+        "driver: [\n".to_owned(),
+        "driver: sim\nsim: {apiPort: 99999999}\n".to_owned(),
+        format!("driver: sim\nsim: {{apiPort: {port}}}\n"),
+    ] {
+        std::fs::write(machine.path("config.yaml"), &config).unwrap();
+        let line = format!(
+            "start --recreate --yes --config {}",
+            machine.path("config.yaml").display()
+        );
+        let (code, _, err) = machine.said(&line);
+        assert_ne!(code, 0, "{config}: {err}");
+        assert_eq!(machine.server(), before, "{config}: the cluster was destroyed: {err}");
+    }
+    machine.said("destroy --driver sim --yes");
+}
