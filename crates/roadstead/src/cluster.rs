@@ -8,7 +8,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
 
 use local_cluster::{
-    Choice, ClusterConfig, Error, Host, Kind, Manager, Merge, Registry, State, Status, choose, drivers, list,
+    Choice, ClusterConfig, Error, Host, Manager, Merge, Registry, State, Status, choose, drivers, list,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -233,10 +233,18 @@ impl Cluster {
         let mut host = host(common);
         change.apply(&mut host);
         host.dry_run = true;
-        let rehearsal = registry()?.manager(self.manager.driver(), &Arc::new(host), &self.profile)?;
-        match rehearsal.start(&self.config).await {
-            Err(error) if error.kind() != Kind::ConfigMismatch => Err(error.into()),
-            _ => Ok(()),
+        let host = Arc::new(host);
+        let start_as = async |profile: &str| {
+            let manager = registry()?.manager(self.manager.driver(), &host, profile)?;
+            Ok::<_, Failure>(manager.start(&self.config).await)
+        };
+        match start_as(&self.profile).await? {
+            // A port that is not this cluster's may be somebody else's, which only a cluster that is not there finds out.
+            Err(Error::ConfigMismatch(differences)) if differences.iter().any(|one| one.field == "apiPort") => {
+                Ok(start_as(&format!("rehearsal-{}", std::process::id())).await??)
+            }
+            Err(Error::ConfigMismatch(_)) => Ok(()),
+            outcome => Ok(outcome?),
         }
     }
 
