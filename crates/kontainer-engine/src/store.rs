@@ -32,13 +32,14 @@ pub enum StoreError {
         source: io::Error,
     },
     /// A file is not a record.
-    #[error("{} is damaged: it is not the record of a cluster", path.display())]
+    #[error("{} is damaged: it is not the record of a cluster (line {line}, column {column})", path.display())]
     Parse {
         /// The file.
         path: PathBuf,
-        /// Why.
-        #[source]
-        source: serde_json::Error,
+        /// Where it stops making sense. The parser's own text is not told: it may quote a secret of the record.
+        line: usize,
+        /// The same.
+        column: usize,
     },
     /// A file can not be written or removed.
     #[error("writing {} failed", path.display())]

@@ -84,9 +84,10 @@ fn read(path: &Path) -> Result<Option<Cluster>, StoreError> {
     };
     serde_json::from_slice(&text)
         .map(Some)
-        .map_err(|source| StoreError::Parse {
+        .map_err(|error| StoreError::Parse {
             path: path.to_path_buf(),
-            source,
+            line: error.line(),
+            column: error.column(),
         })
 }
 

@@ -10,7 +10,7 @@ use super::observe::Observed;
 use super::options as o;
 use super::ownership::{self, Owner};
 use super::session::Session;
-use super::state::{State, password};
+use super::state::{Pool, State, password};
 use super::{act, identity, import, wait};
 use crate::Settings;
 
@@ -43,13 +43,15 @@ pub(super) async fn create(
         call.warn(warning);
     }
     let mut info = previous.unwrap_or_default();
+    let wanted = state.pools.clone();
+    forget_new_names(&mut state, &known);
     state.save(&mut info).map_err(CreateError::from)?;
     let rules = Rules {
         rounding: given.rounding(),
         unlisted: given.unlisted(),
     };
     let done = call
-        .run(run(settings, call, &mut state, known, rules))
+        .run(run(settings, call, &mut state, wanted, known, rules))
         .await
         .and_then(|done| done);
     state.save(&mut info).map_err(CreateError::from)?;
@@ -101,24 +103,45 @@ fn prepare(
     Ok((state, known))
 }
 
+/// A pool's name in the state makes the pool ours. A name that only the user gave must not get there before it is known
+/// that no pool of somebody else's has it.
+fn forget_new_names(state: &mut State, known: &State) {
+    for pool in &mut state.pools {
+        if !known.pool_names().any(|name| name == pool.name) {
+            pool.name.clear();
+        }
+    }
+}
+
 async fn run(
     settings: &Settings,
     call: &Call,
     state: &mut State,
+    wanted: Vec<Pool>,
     known: State,
     rules: Rules,
 ) -> Result<(), DriverError> {
     call.step("logging in");
     let session = Session::open(settings, call, state.refresh_token.clone(), &state.organization).await?;
-    let done = build(&session, state, &known, rules).await;
+    let done = build(&session, state, wanted, &known, rules).await;
     session.keep_token(state);
     done
 }
 
-async fn build(session: &Session, state: &mut State, known: &State, rules: Rules) -> Result<(), DriverError> {
+async fn build(
+    session: &Session,
+    state: &mut State,
+    wanted: Vec<Pool>,
+    known: &State,
+    rules: Rules,
+) -> Result<(), DriverError> {
     let observed = own(session, state, known).await?;
+    state.pools = wanted;
     identity::assign(state, &observed, session.namespace());
-    guard(state, &observed)?;
+    if let Err(error) = guard(state, &observed) {
+        forget_new_names(state, known);
+        return Err(error);
+    }
     session.call.step("checking what was asked for");
     catalog::check(session, state, &observed, rules).await?;
     let mut observed = observed;

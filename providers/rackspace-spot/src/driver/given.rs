@@ -205,8 +205,9 @@ pub(super) fn merge(state: &mut State, given: &Given<'_>) -> Result<(), DriverEr
             &mut problems,
         );
     }
-    merge_on_demand(&mut bought, given);
-    if let Some(first) = bought.first_mut() {
+    let first_on_demand = merge_on_demand(&mut bought, state.extra.first_on_demand, given);
+    state.extra.first_on_demand = first_on_demand;
+    if let Some(first) = bought.first_mut().filter(|_| first_on_demand) {
         let names = [o::ON_DEMAND_LABELS, o::ON_DEMAND_ANNOTATIONS, o::ON_DEMAND_TAINTS];
         custom(first, given, names, &mut problems);
     }
@@ -219,8 +220,7 @@ pub(super) fn merge(state: &mut State, given: &Given<'_>) -> Result<(), DriverEr
             Ok(_) if state.imported && text == "[]" => {}
             Ok(more) => {
                 // Without on-demand-enabled there is no first pool for the further ones to follow.
-                let keep =
-                    usize::from(kind == Kind::Spot || given.options.bool(o::ON_DEMAND) != Some(false)).min(pools.len());
+                let keep = usize::from(kind == Kind::Spot || first_on_demand).min(pools.len());
                 pools.truncate(keep);
                 pools.extend(more);
             }
@@ -268,21 +268,31 @@ fn merge_spot(pool: &mut Pool, given: &Given<'_>) {
     }
 }
 
-fn merge_on_demand(pools: &mut Vec<Pool>, given: &Given<'_>) {
+/// Puts what was said over the first on-demand pool, and answers whether there is one now; `first` says whether the first of
+/// the pools has been it. What is said of it while there is none means nothing, and must not reach a further pool.
+fn merge_on_demand(pools: &mut Vec<Pool>, first: bool, given: &Given<'_>) -> bool {
+    let first = first && !pools.is_empty();
     match given.bool(o::ON_DEMAND) {
-        Some(true) if pools.is_empty() => pools.push(Pool {
-            kind: Kind::OnDemand,
-            name: given
-                .options
-                .non_empty(o::ON_DEMAND_NAME)
-                .and_then(as_uuid)
-                .unwrap_or_default(),
-            class: given.options.string_or_default(o::ON_DEMAND_CLASS).to_owned(),
-            count: given.options.int_or_default(o::ON_DEMAND_COUNT),
-            ..Pool::default()
-        }),
-        Some(false) => pools.clear(),
-        _ => {}
+        Some(true) if !first => pools.insert(
+            0,
+            Pool {
+                kind: Kind::OnDemand,
+                name: given
+                    .options
+                    .non_empty(o::ON_DEMAND_NAME)
+                    .and_then(as_uuid)
+                    .unwrap_or_default(),
+                class: given.options.string_or_default(o::ON_DEMAND_CLASS).to_owned(),
+                count: given.options.int_or_default(o::ON_DEMAND_COUNT),
+                ..Pool::default()
+            },
+        ),
+        Some(false) => {
+            pools.clear();
+            return false;
+        }
+        None if !first => return false,
+        Some(true) | None => {}
     }
     if let Some(pool) = pools.first_mut() {
         if let Some(class) = given.text(o::ON_DEMAND_CLASS) {
@@ -292,6 +302,7 @@ fn merge_on_demand(pools: &mut Vec<Pool>, given: &Given<'_>) {
             pool.count = count;
         }
     }
+    true
 }
 
 fn custom(pool: &mut Pool, given: &Given<'_>, [labels, annotations, taints]: [&str; 3], problems: &mut Vec<String>) {

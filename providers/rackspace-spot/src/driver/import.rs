@@ -6,6 +6,7 @@ use kontainer_engine::{Call, ClusterInfo, DriverError, Options};
 use super::names::cloudspace_name;
 use super::observe::{self, LivePool};
 use super::options as o;
+use super::plan::Kind;
 use super::session::Session;
 use super::state::{Extra, NodesReady, State, password};
 use crate::Settings;
@@ -83,6 +84,7 @@ fn from_cloudspace(cloudspace: &CloudSpace, pools: &[LivePool]) -> State {
             .collect(),
         extra: Extra {
             owned: Some(false),
+            first_on_demand: pools.iter().any(|live| live.kind == Kind::OnDemand),
             ..Extra::default()
         },
         ..State::default()
@@ -93,7 +95,6 @@ fn from_cloudspace(cloudspace: &CloudSpace, pools: &[LivePool]) -> State {
 mod tests {
     use super::*;
     use crate::client::{Autoscaling, CloudSpaceSpec, Meta};
-    use crate::driver::plan::Kind;
 
     fn spot(name: &str, bid: &str) -> LivePool {
         LivePool {

@@ -77,6 +77,8 @@ pub struct Extra {
     pub owned: Option<bool>,
     /// Whether the control plane is highly available; `None` leaves what is there.
     pub ha: Option<bool>,
+    /// Whether the first on-demand pool is the one of `on-demand-enabled`, and not a further one.
+    pub first_on_demand: bool,
     /// When the cluster counts as ready.
     pub nodes_ready: NodesReady,
     /// As a Go duration; empty for the default.

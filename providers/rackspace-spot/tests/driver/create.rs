@@ -296,7 +296,32 @@ async fn zero_machines_are_zero_machines() {
     assert_eq!(info.node_count, 0);
 }
 
+async fn the_pool_of_somebody_else_does_not_become_ours_by_being_named() {
+    const FOREIGN: &str = "5b0c2f0e-8a0d-4d1e-9a3e-0f7f7c1f2a11";
+    let world = world().ready(&acme()).await;
+    foreign_pool(&world, "c-w467n", FOREIGN).await;
+    let foreign = || {
+        let pool = world
+            .pools()
+            .into_iter()
+            .find(|pool| pool["metadata"]["name"] == FOREIGN);
+        pool.map(|pool| (pool["spec"].clone(), pool["metadata"]["labels"].clone()))
+    };
+    let before = foreign();
+    // As after a failed attempt: Create comes again, and again with what it answered. The class is nobody's, so that no
+    // pool of ours answers to the wish.
+    let options = acme()
+        .text("spotNodePoolName", FOREIGN)
+        .text("spotServerClass", "gp.vs1.xlarge-iad");
+    for _ in 0..3 {
+        // Refused or answered with a pool of our own: both are right.
+        let _ = world.create(&options).await;
+        assert_eq!(foreign(), before, "somebody else's pool was touched");
+    }
+}
+
 scenarios![
+    the_pool_of_somebody_else_does_not_become_ours_by_being_named,
     what_was_asked_for_is_what_is_bought,
     every_spelling_of_an_option_is_read,
     creating_again_with_or_without_its_record_buys_nothing_more,

@@ -39,6 +39,21 @@ async fn an_update_that_changes_nothing_writes_nothing() {
     );
 }
 
+async fn further_on_demand_pools_without_a_first_one_are_not_bought_twice() {
+    let further = r#"[{"serverClass":"ch.vs1.medium-iad","nodeCount":1}]"#;
+    let options = acme().text("additionalOnDemandPools", further);
+    let world = world().ready(&options).await;
+    assert_eq!(world.objects("ondemandnodepools").len(), 1);
+    for _ in 0..2 {
+        assert_eq!(writes(&world, &options).await, Vec::<String>::new());
+    }
+    // A first one comes beside it, once.
+    let both = options.clone().bool("onDemandEnabled", true);
+    assert_eq!(writes(&world, &both).await, ["POST ondemandnodepools"]);
+    assert_eq!(writes(&world, &both).await, Vec::<String>::new());
+    assert_eq!(world.objects("ondemandnodepools").len(), 2);
+}
+
 async fn only_what_differs_is_sent() {
     let world = world().ready(&acme()).await;
     assert_eq!(
@@ -364,6 +379,7 @@ async fn a_cluster_of_the_go_driver_is_taken_over_and_marked_once() {
 }
 
 scenarios![
+    further_on_demand_pools_without_a_first_one_are_not_bought_twice,
     an_update_that_changes_nothing_writes_nothing,
     only_what_differs_is_sent,
     an_old_bid_off_the_new_ladder_does_not_stand_in_the_way,

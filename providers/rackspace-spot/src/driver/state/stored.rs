@@ -142,7 +142,8 @@ impl Stored {
     pub(super) fn of(state: &State) -> Self {
         let mut spot = state.of_kind(Kind::Spot);
         let mut on_demand = state.of_kind(Kind::OnDemand);
-        let (primary, bought) = (spot.next(), on_demand.next());
+        let primary = spot.next();
+        let bought = state.extra.first_on_demand.then(|| on_demand.next()).flatten();
         let first = primary.map(StoredPool::of).unwrap_or_default();
         let second = bought.map(StoredPool::of).unwrap_or_default();
         let extra = &state.extra;
@@ -243,6 +244,7 @@ impl Stored {
             extra: Extra {
                 owned: extra.owned,
                 ha: extra.ha,
+                first_on_demand: self.on_demand_enabled,
                 nodes_ready: NodesReady::parse(&extra.nodes_ready),
                 nodes_timeout: extra.nodes_timeout,
                 control_plane_timeout: extra.control_plane_timeout,

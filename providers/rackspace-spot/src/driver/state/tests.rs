@@ -60,6 +60,7 @@ fn full() -> State {
         extra: Extra {
             owned: Some(true),
             ha: Some(true),
+            first_on_demand: true,
             nodes_ready: NodesReady::All,
             ..Extra::default()
         },
