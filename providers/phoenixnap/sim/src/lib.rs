@@ -1,0 +1,1 @@
+//! A simulated PhoenixNAP Bare Metal Cloud.
