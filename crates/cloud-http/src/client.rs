@@ -14,7 +14,7 @@ use tower::ServiceExt as _;
 use crate::error::Failure;
 use crate::refusal::{self, Classify};
 use crate::retry::retry_after;
-use crate::transport::{never_connected, untrusted};
+use crate::transport::{at_proxy, never_connected, untrusted};
 use crate::{
     Authenticator, BoxError, Call, Error, Metrics, Refusal, Refused, Reply, RetryPolicy, Secrets, TokenBucket,
     Transport, TransportError, TransportOptions,
@@ -306,7 +306,10 @@ impl Client {
         let reply = match tokio::time::timeout(timeout, self.exchange(request)).await {
             Ok(Ok(reply)) => reply,
             Ok(Err(failure)) => {
-                let harmless = matches!(failure, Failure::Connect(_) | Failure::Untrusted(_));
+                let harmless = matches!(
+                    failure,
+                    Failure::Connect(_) | Failure::Proxy { .. } | Failure::Untrusted(_)
+                );
                 return Err(Attempt::failed(call, Class::Transient, failure, harmless));
             }
             Err(_) => {
@@ -377,7 +380,12 @@ impl Client {
         let inner = &*self.0;
         let told = |error: &BoxError| inner.secrets.tidy(&kit::chain(&**error));
         let response = inner.transport.clone().oneshot(request).await.map_err(|error| {
-            if untrusted(&*error) {
+            if let Some((proxy, why)) = at_proxy(&*error) {
+                Failure::Proxy {
+                    proxy: proxy.to_owned(),
+                    reason: told(why),
+                }
+            } else if untrusted(&*error) {
                 Failure::Untrusted(told(&error))
             } else if never_connected(&*error) {
                 Failure::Connect(told(&error))

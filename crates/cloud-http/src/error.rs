@@ -20,6 +20,14 @@ pub enum Failure {
     /// No connection came about: the server never saw the request.
     #[error("cannot connect: {0}")]
     Connect(String),
+    /// The proxy could not be reached, or did not open the way: the server never saw the request.
+    #[error("cannot connect through the proxy {proxy}: {reason}")]
+    Proxy {
+        /// The proxy, as `http://HOST:PORT`; never with a password.
+        proxy: String,
+        /// What went wrong there.
+        reason: String,
+    },
     /// The server's certificate is not trusted: the server never saw the request, and never will.
     #[error("the server is not trusted: {0}")]
     Untrusted(String),

@@ -137,6 +137,13 @@ impl fmt::Debug for Transport {
     }
 }
 
+/// The proxy this error happened at, as it is shown, and what went wrong there.
+pub(crate) fn at_proxy<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<(&'a str, &'a BoxError)> {
+    causes(error)
+        .find_map(|error| error.downcast_ref::<connect::ProxyError>())
+        .map(|error| (error.proxy.as_str(), &error.source))
+}
+
 /// Whether this error is a refusal of the server's certificate.
 pub(crate) fn untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
     causes(error)

@@ -111,8 +111,37 @@ async fn secure_requests_ask_a_proxy_for_a_tunnel() {
     });
     let client = client(&proxied(address, ""), "https://cloud.example".to_owned());
     let error = client.call("make", Method::POST, "/x").send().await.unwrap_err();
-    assert!(matches!(error.failure(), Failure::Connect(_)), "{error:?}");
+    assert!(
+        matches!(error.failure(), Failure::Proxy { proxy, .. } if *proxy == format!("http://{address}")),
+        "{error:?}"
+    );
+    assert!(!error.is_ambiguous());
     assert_eq!(proxy.await.unwrap().trim_end(), "CONNECT cloud.example:443 HTTP/1.1");
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_not_there_or_not_spoken_is_named() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    for scheme in ["http", "https", "socks5"] {
+        let options = TransportOptions {
+            proxy: Proxy::Fixed {
+                https: format!("{scheme}://me:s3cr3t-password@{address}"),
+                http: String::new(),
+                no: String::new(),
+            },
+            ..TransportOptions::default()
+        };
+        let error = client(&options, "https://cloud.example".to_owned())
+            .call("list", Method::GET, "/x")
+            .send()
+            .await
+            .unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(&format!("the proxy {scheme}://{address}: ")), "{text}");
+        assert!(!format!("{text}{error:?}").contains("s3cr3t"), "{text}");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! `roadstead doctor`: what is configured, what is reachable, what is wrong, and what to do about it.
 
 mod checks;
+mod rackspace_spot;
+mod reach;
 
 use std::fmt::Write as _;
 
@@ -11,6 +13,9 @@ use crate::console::{self, Format};
 use crate::failure::Failure;
 
 /// Find out what is missing or wrong here, and what to do about it.
+///
+/// Providers are asked the way a driver asks them: through the proxy, over TLS, with the credential in the environment.
+/// Nothing is changed anywhere, and no check takes longer than a few seconds. Exit code 0: no problem; 1: at least one.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// How to write the findings.

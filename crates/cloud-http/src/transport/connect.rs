@@ -1,5 +1,6 @@
 //! Opening connections, through a proxy where the environment says so.
 
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::IpAddr;
@@ -12,7 +13,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
-use hyper_util::client::proxy::matcher::Matcher;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
@@ -26,22 +27,72 @@ pub(super) fn connector(tls: ClientConfig, options: &TransportOptions) -> HttpsC
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(options.connect_timeout));
     tcp.set_keepalive(Some(std::time::Duration::from_secs(30)));
-    let matcher = match &options.proxy {
-        Proxy::Environment => Some(Arc::new(Matcher::from_env())),
+    HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(ProxyConnector {
+            tcp,
+            matcher: matcher(&options.proxy).map(Arc::new),
+        })
+}
+
+fn matcher(proxy: &Proxy) -> Option<Matcher> {
+    match proxy {
+        Proxy::Environment => Some(Matcher::from_env()),
         Proxy::Never => None,
         Proxy::Fixed { https, http, no } => {
             let rules = Matcher::builder()
                 .https(https.as_str())
                 .http(http.as_str())
                 .no(no.as_str());
-            Some(Arc::new(rules.build()))
+            Some(rules.build())
         }
-    };
-    HttpsConnectorBuilder::new()
-        .with_tls_config(tls)
-        .https_or_http()
-        .enable_http1()
-        .wrap_connector(ProxyConnector { tcp, matcher })
+    }
+}
+
+fn intercept(matcher: Option<&Matcher>, target: &Uri) -> Option<Intercept> {
+    matcher
+        .filter(|_| !is_loopback(target))
+        .and_then(|matcher| matcher.intercept(target))
+}
+
+impl Proxy {
+    /// The proxy that requests to `url` go through, as `http://HOST:PORT`, without the credential it may be asked with.
+    /// `None` means that they go straight there.
+    pub fn of(&self, url: &str) -> Option<String> {
+        let proxy = intercept(matcher(self).as_ref(), &url.parse().ok()?)?;
+        Some(address(proxy.uri()))
+    }
+}
+
+/// A proxy as it is shown.
+fn address(proxy: &Uri) -> String {
+    let scheme = proxy.scheme_str().unwrap_or("http");
+    proxy
+        .authority()
+        .map_or_else(String::new, |authority| format!("{scheme}://{authority}"))
+}
+
+/// A connection that failed at the proxy it should have gone through.
+#[derive(Debug)]
+pub(super) struct ProxyError {
+    /// The proxy, as it is shown.
+    pub(super) proxy: String,
+    /// What went wrong there.
+    pub(super) source: BoxError,
+}
+
+impl fmt::Display for ProxyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the proxy {}", self.proxy)
+    }
+}
+
+impl std::error::Error for ProxyError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.source)
+    }
 }
 
 /// Connects directly, through a CONNECT tunnel (https), or to the proxy itself (http).
@@ -62,25 +113,31 @@ impl Service<Uri> for ProxyConnector {
 
     fn call(&mut self, target: Uri) -> Self::Future {
         let tcp = self.tcp.clone();
-        let proxy = self
-            .matcher
-            .as_ref()
-            .filter(|_| !is_loopback(&target))
-            .and_then(|matcher| matcher.intercept(&target));
+        let proxy = intercept(self.matcher.as_deref(), &target);
         Box::pin(async move {
             let Some(proxy) = proxy else {
                 let io = tcp.oneshot(target).await?;
                 return Ok(Stream { io, proxied: false });
             };
+            let failed = |source: BoxError| ProxyError {
+                proxy: address(proxy.uri()),
+                source,
+            };
+            if proxy.uri().scheme_str() != Some("http") {
+                return Err(failed("only proxies at http:// addresses are supported".into()).into());
+            }
             if target.scheme_str() == Some("https") {
                 let mut tunnel = Tunnel::new(proxy.uri().clone(), tcp);
                 if let Some(auth) = proxy.basic_auth() {
                     tunnel = tunnel.with_auth(auth.clone());
                 }
-                let io = tunnel.oneshot(target).await?;
+                let io = tunnel.oneshot(target).await.map_err(|error| failed(error.into()))?;
                 return Ok(Stream { io, proxied: false });
             }
-            let io = tcp.oneshot(proxy.uri().clone()).await?;
+            let io = tcp
+                .oneshot(proxy.uri().clone())
+                .await
+                .map_err(|error| failed(error.into()))?;
             Ok(Stream { io, proxied: true })
         })
     }
@@ -140,5 +197,31 @@ mod tests {
         ] {
             assert_eq!(is_loopback(&Uri::from_static(uri)), loopback, "{uri}");
         }
+    }
+
+    #[test]
+    fn it_is_known_which_proxy_a_request_goes_through_and_not_with_what_password() {
+        let proxy = |https: &str, no: &str| Proxy::Fixed {
+            https: https.to_owned(),
+            http: String::new(),
+            no: no.to_owned(),
+        };
+        for (https, no, url, through) in [
+            (
+                "http://me:s3cr3t@proxy:3128",
+                "",
+                "https://spot.example/x",
+                Some("http://proxy:3128"),
+            ),
+            ("proxy:3128", "", "https://spot.example", Some("http://proxy:3128")),
+            ("http://proxy:3128", "spot.example", "https://spot.example", None),
+            ("http://proxy:3128", "", "https://127.0.0.1:6443", None),
+            ("http://proxy:3128", "", "http://spot.example", None),
+            ("", "", "https://spot.example", None),
+            ("http://proxy:3128", "", "no url", None),
+        ] {
+            assert_eq!(proxy(https, no).of(url).as_deref(), through, "{https} {no} {url}");
+        }
+        assert_eq!(Proxy::Never.of("https://spot.example"), None);
     }
 }

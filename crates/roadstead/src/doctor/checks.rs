@@ -3,18 +3,16 @@
 use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
+use cloud_http::Proxy;
 use kit::{Finding, Verdict};
 use kontainer_engine::PersistentStore as _;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
+use super::rackspace_spot;
 use crate::drivers;
 
-/// How long a host gets to accept a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
-
-/// Looks at everything, the network last and side by side.
+/// Looks at everything; what takes time, side by side.
 pub(super) async fn all(offline: bool) -> Vec<Finding> {
     let mut findings = vec![
         home(),
@@ -26,12 +24,13 @@ pub(super) async fn all(offline: bool) -> Vec<Finding> {
     ];
     findings.extend(driver_binaries());
     findings.extend(proxies());
-    let local = local_cluster::preflight(&Arc::new(crate::cluster::this_machine())).await;
+    let machine = Arc::new(crate::cluster::this_machine());
+    let (local, spot) = tokio::join!(local_cluster::preflight(&machine), rackspace_spot::check(offline));
     findings.extend(local.into_iter().map(|finding| Finding {
         check: format!("cluster: {}", finding.check),
         ..finding
     }));
-    findings.extend(rackspace_spot(offline).await);
+    findings.extend(spot);
     findings
 }
 
@@ -164,98 +163,47 @@ fn driver_binaries() -> Vec<Finding> {
 }
 
 fn proxies() -> Vec<Finding> {
-    let variables = ["HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"];
-    let set: Vec<&str> = variables
-        .into_iter()
-        .filter(|name| env::var_os(name).is_some())
-        .collect();
-    let lower = ["https_proxy", "http_proxy", "no_proxy"]
-        .into_iter()
-        .filter(|name| env::var_os(name).is_some());
-    let lower: Vec<&str> = lower
-        .filter(|name| !set.contains(&name.to_uppercase().as_str()))
-        .collect();
+    const CHECK: &str = "proxy";
     let mut findings = Vec::new();
-    if !set.is_empty() {
-        findings.push(Finding::new("proxy", Verdict::Ok, format!("{} set", set.join(", "))));
+    for name in ["HTTPS_PROXY", "HTTP_PROXY"] {
+        let Some(value) = env::var(name).ok().filter(|value| !value.is_empty()) else {
+            continue;
+        };
+        let fixed = Proxy::Fixed {
+            https: value,
+            http: String::new(),
+            no: String::new(),
+        };
+        // Any host but this machine shows what the value means.
+        findings.push(match fixed.of("https://host.invalid") {
+            Some(proxy) if proxy.starts_with("http://") => Finding::new(CHECK, Verdict::Ok, format!("{name}: {proxy}")),
+            Some(proxy) => Finding::new(
+                CHECK,
+                Verdict::Problem,
+                format!("{name}: {proxy} is of a kind that is not spoken"),
+            )
+            .advice("give the address of a proxy that is spoken to over http://"),
+            // The value may hold a password.
+            None => Finding::new(CHECK, Verdict::Problem, format!("{name} is not the address of a proxy"))
+                .advice("it looks like http://HOST:PORT, or http://USER:PASSWORD@HOST:PORT"),
+        });
     }
-    if !lower.is_empty() {
+    let only_lower: Vec<&str> = [
+        ("https_proxy", "HTTPS_PROXY"),
+        ("http_proxy", "HTTP_PROXY"),
+        ("no_proxy", "NO_PROXY"),
+    ]
+    .into_iter()
+    .filter(|(lower, upper)| env::var_os(lower).is_some() && env::var_os(upper).is_none())
+    .map(|(lower, _)| lower)
+    .collect();
+    if !only_lower.is_empty() {
         findings.push(
-            Finding::new("proxy", Verdict::Warning, format!("only {} set", lower.join(", ")))
-                .advice("drivers read the upper-case names, as Rancher passes only those"),
+            Finding::new(CHECK, Verdict::Warning, format!("only {} set", only_lower.join(", ")))
+                .advice("works here; Rancher passes only the upper-case names to drivers"),
         );
     }
     findings
-}
-
-async fn rackspace_spot(offline: bool) -> Vec<Finding> {
-    const CHECK: &str = "rackspace spot";
-    let settings = match rackspace_spot::Settings::from_env() {
-        Ok(settings) => settings,
-        Err(error) => {
-            return vec![
-                Finding::new(CHECK, Verdict::Problem, kit::chain(&error)).advice("correct the variable it names"),
-            ];
-        }
-    };
-    let credential = match env::var("RXTSPOT_REFRESH_TOKEN") {
-        Ok(token) if !token.trim().is_empty() => Finding::new(CHECK, Verdict::Ok, "RXTSPOT_REFRESH_TOKEN is set"),
-        _ => Finding::new(CHECK, Verdict::Note, "no refresh token in RXTSPOT_REFRESH_TOKEN").advice(
-            "get one in the console under API Access, Terraform, Get New Token; or give it to `roadstead engine create`",
-        ),
-    };
-    let mut findings = vec![credential];
-    if offline {
-        return findings;
-    }
-    let hosts = [("API", settings.api_url.clone()), ("login", settings.oauth_url.clone())];
-    let looks = hosts.map(|(what, url)| tokio::spawn(reachable(what, url)));
-    for look in looks {
-        findings.extend(look.await.ok());
-    }
-    findings
-}
-
-async fn reachable(what: &'static str, url: String) -> Finding {
-    let check = "rackspace spot";
-    let Some(address) = host_and_port(&url) else {
-        return Finding::new(check, Verdict::Problem, format!("{what} address {url:?} is not a URL"))
-            .advice("it looks like https://HOST; see RXTSPOT_BASE_URL and RXTSPOT_OAUTH_URL");
-    };
-    let outcome = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(&address)).await;
-    let why = match outcome {
-        Ok(Ok(_)) => return Finding::new(check, Verdict::Ok, format!("{what} is reachable at {url}")),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer within {}", kit::go_duration::format(CONNECT_TIMEOUT)),
-    };
-    Finding::new(
-        check,
-        Verdict::Warning,
-        format!("{what} is not reachable at {url}: {why}"),
-    )
-    .advice("check network, proxy and firewall; to try without the provider: roadstead sim rackspace-spot")
-}
-
-/// `host:port` of an http or https URL.
-fn host_and_port(url: &str) -> Option<String> {
-    let (scheme, rest) = url.split_once("://")?;
-    let authority = rest
-        .split(['/', '?', '#'])
-        .next()
-        .filter(|authority| !authority.is_empty())?;
-    let port = match scheme {
-        "https" => 443,
-        "http" => 80,
-        _ => return None,
-    };
-    let has_port = authority
-        .rsplit_once(':')
-        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    Some(if has_port {
-        authority.to_owned()
-    } else {
-        format!("{authority}:{port}")
-    })
 }
 
 fn find_on_path(name: &str) -> Option<PathBuf> {
@@ -267,24 +215,4 @@ fn find_on_path(name: &str) -> Option<PathBuf> {
 fn open_to_others(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     path.metadata().is_ok_and(|data| data.permissions().mode() & 0o077 != 0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_without_a_port_gets_that_of_its_scheme() {
-        for (url, expected) in [
-            ("https://spot.rackspace.com", Some("spot.rackspace.com:443")),
-            ("http://127.0.0.1:8080/x", Some("127.0.0.1:8080")),
-            ("http://[::1]:9/", Some("[::1]:9")),
-            ("http://host?x", Some("host:80")),
-            ("spot.rackspace.com", None),
-            ("ftp://x", None),
-            ("https://", None),
-        ] {
-            assert_eq!(host_and_port(url).as_deref(), expected, "{url}");
-        }
-    }
 }
