@@ -18,6 +18,7 @@
 //! | [`CloudError`] | saying what went wrong |
 //! | [`memory::MemoryCloud`] | an example, and a cloud for tests |
 //! | [`controllers`] | what is done, and when |
+//! | [`announcers`] | clouds of bare metal: making an address reachable by MetalLB or kube-vip |
 //! | [`rbac`], [`manifests::Deployment`] | the rights it takes, and how it is deployed |
 //!
 //! ```
@@ -28,6 +29,7 @@
 //! assert!(manager.is_ok());
 //! ```
 
+pub mod announcers;
 mod cloud;
 pub mod controllers;
 pub mod data;
