@@ -1,3 +1,5 @@
 //! Tests that need more than one crate: whole binaries against simulators, and the rules of the house.
 //!
-//! Everything is under `tests/`; this library is empty on purpose.
+//! The tests are under `tests/` and `benches/`; here is what several of them share.
+
+pub mod cloud_manager;

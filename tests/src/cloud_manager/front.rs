@@ -1,0 +1,104 @@
+//! What stands before a simulated cloud: it takes its time, counts, and throttles.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+
+/// How long every answer of the cloud takes.
+pub const DELAY: Duration = Duration::from_millis(20);
+/// What throttled callers are told to wait.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// A simulated cloud on a socket. Clones share it.
+#[derive(Clone)]
+pub struct CloudFront {
+    url: String,
+    log: Arc<Mutex<Log>>,
+}
+
+#[derive(Default)]
+struct Log {
+    requests: Vec<String>,
+    /// Every how-manieth request is throttled; none when zero.
+    throttle: usize,
+    throttled: usize,
+    /// What was throttled, and until when it is not to be asked again.
+    patience: HashMap<String, Instant>,
+    too_early: Vec<String>,
+}
+
+impl CloudFront {
+    /// Serves `cloud` on a free port, for as long as the process lives.
+    pub async fn serve(cloud: Router) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let front = Self {
+            url: format!("http://{}", listener.local_addr().unwrap()),
+            log: Arc::default(),
+        };
+        let router = cloud.layer(from_fn_with_state(front.clone(), pass));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        front
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// How many requests came so far.
+    pub fn count(&self) -> usize {
+        self.log().requests.len()
+    }
+
+    /// The requests so far: method and path.
+    pub fn requests(&self) -> Vec<String> {
+        self.log().requests.clone()
+    }
+
+    /// From now on every `nth` request is answered 429 with `Retry-After: 1`; none when zero.
+    pub fn throttle(&self, nth: usize) {
+        self.log().throttle = nth;
+    }
+
+    /// How many requests were throttled, and which of them were asked again too early.
+    pub fn throttled(&self) -> (usize, Vec<String>) {
+        let log = self.log();
+        (log.throttled, log.too_early.clone())
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of a request. Whether it is throttled.
+    fn note(&self, line: String) -> bool {
+        let mut log = self.log();
+        let now = Instant::now();
+        log.requests.push(line.clone());
+        if log.patience.remove(&line).is_some_and(|until| now < until) {
+            log.too_early.push(line.clone());
+        }
+        let throttled = log.throttle > 0 && log.requests.len().is_multiple_of(log.throttle);
+        if throttled {
+            log.throttled += 1;
+            log.patience.insert(line, now + RETRY_AFTER);
+        }
+        throttled
+    }
+}
+
+async fn pass(State(front): State<CloudFront>, request: Request, next: Next) -> Response {
+    let throttled = front.note(format!("{} {}", request.method(), request.uri()));
+    tokio::time::sleep(DELAY).await;
+    if throttled {
+        let after = [("retry-after", RETRY_AFTER.as_secs().to_string())];
+        return (StatusCode::TOO_MANY_REQUESTS, after, "{}").into_response();
+    }
+    next.run(request).await
+}

@@ -1,0 +1,389 @@
+//! What a manager is measured by.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::{Bound, CloudFront, Cluster, Figures, Machine, Manager, Subject, within};
+
+/// Longer than this nothing is waited for.
+const PATIENCE: Duration = Duration::from_mins(3);
+/// What a process may take to start, win the election, list the cluster and ask the cloud.
+const START: f64 = 0.5;
+const MB: f64 = 1e6;
+
+/// A cluster and a cloud for one subject.
+pub struct World<'a> {
+    /// The subject.
+    pub subject: &'a Subject,
+    /// The cluster.
+    pub cluster: Cluster,
+    /// The cloud.
+    pub cloud: CloudFront,
+    /// What the cloud has.
+    pub machines: Vec<Machine>,
+}
+
+impl<'a> World<'a> {
+    /// A world with so many nodes.
+    pub async fn new(subject: &'a Subject, nodes: usize, initialised: bool) -> Self {
+        let machines = subject.machines(nodes);
+        let cluster = Cluster::start().await;
+        (subject.cluster)(&cluster.sim);
+        cluster.add_nodes(subject, &machines, initialised);
+        let cloud = CloudFront::serve((subject.cloud)(&machines)).await;
+        Self {
+            subject,
+            cluster,
+            cloud,
+            machines,
+        }
+    }
+
+    /// Starts a manager.
+    pub fn start(&self, user: &str, flags: &[&str]) -> Manager {
+        Manager::start(self.subject, &self.cluster, &self.cloud, user, flags)
+    }
+
+    /// Waits until no node is tainted any more.
+    pub async fn initialised(&self, manager: &Manager) -> Duration {
+        let mut waiting: Vec<&Machine> = self.machines.iter().collect();
+        let done = within(PATIENCE, || {
+            while let Some(machine) = waiting.last() {
+                let node = self.cluster.sim.get("nodes", None, &machine.name)?;
+                let taints = node["spec"]["taints"].as_array().cloned().unwrap_or_default();
+                if taints
+                    .iter()
+                    .any(|taint| taint["key"] == "node.cloudprovider.kubernetes.io/uninitialized")
+                {
+                    return None;
+                }
+                waiting.pop();
+            }
+            Some(manager.age())
+        });
+        done.await
+            .unwrap_or_else(|| panic!("{} nodes are left:\n{}", waiting.len(), manager.log()))
+    }
+
+    /// Waits until every Service has its address.
+    pub async fn served(&self, manager: &Manager, count: usize) -> Duration {
+        let mut waiting: Vec<usize> = (0..count).collect();
+        let done = within(PATIENCE, || {
+            while let Some(n) = waiting.last() {
+                let service = self
+                    .cluster
+                    .sim
+                    .get("services", Some("default"), &format!("service-{n}"))?;
+                service["status"]["loadBalancer"]["ingress"].get(0)?;
+                waiting.pop();
+            }
+            Some(manager.age())
+        });
+        done.await
+            .unwrap_or_else(|| panic!("{} Services are left:\n{}", waiting.len(), manager.log()))
+    }
+}
+
+fn pages(nodes: usize) -> f64 {
+    nodes.div_ceil(1000) as f64
+}
+
+/// New nodes: time, requests, processor time, memory, events, order of writes; then nodes that are not ready, and the
+/// end. Gives the resident memory.
+pub async fn nodes(subject: &Subject, count: usize, figures: &mut Figures) -> f64 {
+    let alone = Cluster::start().await;
+    let machines = subject.machines(count);
+    alone.add_nodes(subject, &machines, false);
+    let writes = alone.two_writes_each(&machines).await.as_secs_f64();
+    drop(alone);
+
+    let world = World::new(subject, count, false).await;
+    let mut manager = world.start("manager", &[]);
+    let took = world.initialised(&manager).await.as_secs_f64();
+    let asked = world.cloud.count() as f64;
+    let processor = manager.processor();
+    let go = match count {
+        500 => "74 s (6.5 s)",
+        1000 => "149 s (10.4 s)",
+        _ => "",
+    };
+    let most = Bound::AtMost(1.5 * writes + START);
+    figures.add(
+        "two writes per node, API server alone",
+        count,
+        (writes, "s"),
+        "",
+        Bound::None,
+    );
+    figures.add("all nodes initialised", count, (took, "s"), go, most);
+    let most = Bound::AtMost(pages(count) + 3.0);
+    figures.add(
+        "provider requests for that",
+        count,
+        (asked, ""),
+        &(count + 1).to_string(),
+        most,
+    );
+    let synced = within(PATIENCE / 6, || {
+        let events = world.cluster.sim.list("events");
+        let synced: HashSet<_> = events
+            .iter()
+            .filter(|event| event["reason"] == "Synced")
+            .filter_map(|event| event["involvedObject"]["name"].as_str())
+            .collect();
+        (synced.len() >= count).then_some(count)
+    });
+    let synced = synced.await.unwrap_or_default() as f64;
+    figures.add(
+        "Synced events written",
+        count,
+        (synced, ""),
+        "",
+        Bound::Exactly(count as f64),
+    );
+    if count <= 1000 {
+        let late = late_addresses(&world) as f64;
+        figures.add(
+            "nodes untainted before their addresses",
+            count,
+            (late, ""),
+            "all",
+            Bound::Exactly(0.0),
+        );
+    }
+    let each = processor.as_secs_f64() * 1e3 / count as f64;
+    // Starting costs the same at any size, and there is no Go figure for that.
+    let most = if count >= 500 { Bound::AtMost(0.94) } else { Bound::None };
+    figures.add("processor time per node", count, (each, "ms"), "9.4 ms", most);
+
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let resident = manager.resident();
+    let (go, most) = match count {
+        100 => ("67 MB", Bound::AtMost(67.0 / 5.0)),
+        500 => ("79 MB", Bound::AtMost(79.0 / 5.0)),
+        1000 => ("92 MB", Bound::AtMost(92.0 / 5.0)),
+        _ => ("", Bound::None),
+    };
+    figures.add("resident memory of the leader", count, (resident / MB, "MB"), go, most);
+    if count == 1000 {
+        not_ready(&world, figures).await;
+    }
+
+    manager.signal(Signal::TERM);
+    let (code, took) = manager.ended(Duration::from_secs(30)).await.expect("it ends");
+    figures.add(
+        "exit code after SIGTERM",
+        count,
+        (f64::from(code.unwrap_or(-1)), ""),
+        "killed",
+        Bound::Exactly(0.0),
+    );
+    figures.add(
+        "SIGTERM to exit",
+        count,
+        (took.as_secs_f64(), "s"),
+        "",
+        Bound::AtMost(2.0),
+    );
+    let held = f64::from(u8::from(!world.cluster.leader().is_empty()));
+    figures.add("leases left held", count, (held, ""), "1", Bound::Exactly(0.0));
+    resident
+}
+
+/// How many nodes lost their taint before they had their addresses.
+fn late_addresses(world: &World<'_>) -> usize {
+    let mut addressed = HashSet::new();
+    let mut late = 0;
+    for request in world.cluster.sim.requests() {
+        let Some(path) = request.path.strip_prefix("/api/v1/nodes/") else {
+            continue;
+        };
+        if request.status != 200 || !matches!(request.method.as_str(), "PATCH" | "PUT") {
+            continue;
+        }
+        match path.strip_suffix("/status") {
+            Some(name) => drop(addressed.insert(name.to_owned())),
+            None => late += usize::from(!addressed.contains(path)),
+        }
+    }
+    late
+}
+
+/// A tenth of the nodes is not ready: the cloud is asked with one list a sweep, every five seconds at most.
+async fn not_ready(world: &World<'_>, figures: &mut Figures) {
+    let count = world.machines.len();
+    for machine in world.machines.iter().step_by(10) {
+        world.cluster.set_ready(&machine.name, false);
+    }
+    let before = world.cloud.count();
+    let window = Duration::from_secs(20);
+    tokio::time::sleep(window).await;
+    let asked = (world.cloud.count() - before) as f64;
+    let sweeps = (window.as_secs() / 5 + 1) as f64;
+    let most = Bound::AtMost(sweeps * pages(count));
+    figures.add(
+        "provider requests in 20 s, 10% not ready",
+        count,
+        (asked, ""),
+        "395",
+        most,
+    );
+}
+
+/// An hour in which nothing changes, a hundred and fifty times as fast.
+pub async fn steady(subject: &Subject, count: usize, figures: &mut Figures) {
+    let world = World::new(subject, count, true).await;
+    let manager = world.start("manager", &["--node-status-update-frequency=2s"]);
+    let first = within(PATIENCE, || (world.cloud.count() > 0).then_some(()));
+    first
+        .await
+        .unwrap_or_else(|| panic!("the cloud is not asked:\n{}", manager.log()));
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let (before, revision) = (world.cloud.count(), world.cluster.sim.revision());
+    tokio::time::sleep(Duration::from_secs(24)).await;
+    let asked = (world.cloud.count() - before) as f64;
+    let go = if count == 1000 { "11159" } else { "" };
+    let most = Bound::AtMost(12.0 * pages(count) + 12.0);
+    figures.add("provider requests in a steady hour", count, (asked, ""), go, most);
+    // The lease is renewed twelve times meanwhile; nothing else is written.
+    let written = (world.cluster.sim.revision() - revision) as f64;
+    figures.add(
+        "writes in twelve passes, election included",
+        count,
+        (written, ""),
+        "",
+        Bound::AtMost(13.0),
+    );
+}
+
+/// New Services: gives how long they took and how many requests to the cloud.
+pub async fn services(subject: &Subject, nodes: usize, count: usize, throttle: usize) -> (Duration, usize, CloudFront) {
+    let world = World::new(subject, nodes, true).await;
+    world.cluster.add_services(subject, count);
+    world.cloud.throttle(throttle);
+    let manager = world.start("manager", &[]);
+    let took = world.served(&manager, count).await;
+    (took, world.cloud.count(), world.cloud.clone())
+}
+
+/// The Service lines of the table.
+pub async fn all_services(subject: &Subject, figures: &mut Figures) {
+    let (few, many) = (
+        services(subject, 100, 100, 0).await,
+        services(subject, 500, 100, 0).await,
+    );
+    let clean = many.0.as_secs_f64();
+    figures.add(
+        "100 Services get their addresses",
+        500,
+        (clean, "s"),
+        "36 min",
+        Bound::AtMost(60.0),
+    );
+    let go = (100 * (2 * 500 + 3)).to_string();
+    figures.add(
+        "provider requests for that",
+        100,
+        (few.1 as f64, ""),
+        "20300",
+        Bound::None,
+    );
+    figures.add(
+        "provider requests for that",
+        500,
+        (many.1 as f64, ""),
+        &go,
+        Bound::AtMost(few.1 as f64 + 2.0),
+    );
+    let slow = services(subject, 500, 100, 5).await;
+    let (throttled, early) = slow.2.throttled();
+    figures.add(
+        "the same, 20% of answers are 429",
+        500,
+        (slow.0.as_secs_f64(), "s"),
+        "",
+        Bound::AtMost(1.5 * clean),
+    );
+    figures.add("answers that were 429", 500, (throttled as f64, ""), "", Bound::None);
+    figures.add(
+        "asked again too early",
+        500,
+        (early.len() as f64, ""),
+        "",
+        Bound::Exactly(0.0),
+    );
+    let lots = services(subject, 500, 2000, 0).await;
+    figures.add(
+        "2000 Services get their addresses",
+        500,
+        (lots.0.as_secs_f64(), "s"),
+        "",
+        Bound::None,
+    );
+}
+
+/// New nodes while the cloud throttles.
+pub async fn throttled_nodes(subject: &Subject, count: usize, figures: &mut Figures) {
+    let mut took = [0.0, 0.0];
+    let mut early = 0;
+    for (took, throttle) in took.iter_mut().zip([0, 5]) {
+        let world = World::new(subject, count, false).await;
+        world.cloud.throttle(throttle);
+        let manager = world.start("manager", &[]);
+        *took = world.initialised(&manager).await.as_secs_f64();
+        early += world.cloud.throttled().1.len();
+    }
+    let most = Bound::AtMost(1.5 * took[0]);
+    figures.add(
+        "all nodes initialised, 20% of answers are 429",
+        count,
+        (took[1], "s"),
+        "",
+        most,
+    );
+    figures.add(
+        "asked again too early",
+        count,
+        (early as f64, ""),
+        "",
+        Bound::Exactly(0.0),
+    );
+}
+
+/// A leader ends, and another one takes over.
+pub async fn hand_over(subject: &Subject, figures: &mut Figures) {
+    let world = World::new(subject, 10, false).await;
+    let mut first = world.start("first", &[]);
+    world.initialised(&first).await;
+    let was = world.cluster.leader();
+    let second = world.start("second", &[]);
+    let seen = within(PATIENCE, || {
+        let requests = world.cluster.sim.requests();
+        let mut lease = requests.iter().filter(|request| request.user == "second");
+        lease
+            .any(|request| request.path.ends_with("/leases/cloud-controller-manager"))
+            .then_some(())
+    });
+    seen.await
+        .unwrap_or_else(|| panic!("no second candidate:\n{}", second.log()));
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    let began = Instant::now();
+    first.signal(Signal::TERM);
+    let leads = within(PATIENCE / 6, || {
+        let leader = world.cluster.leader();
+        (!leader.is_empty() && leader != was).then(|| began.elapsed())
+    });
+    let took = leads
+        .await
+        .unwrap_or_else(|| panic!("nobody took over:\n{}", second.log()));
+    let _ = first.ended(Duration::from_secs(10)).await;
+    figures.add(
+        "SIGTERM to the next leader",
+        10,
+        (took.as_secs_f64(), "s"),
+        "17.4 s",
+        Bound::AtMost(2.0),
+    );
+}
