@@ -1,0 +1,221 @@
+//! The simulated service as one value.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use axum::Router;
+use cloud_sim::{BadState, Cloud, Front, Network};
+use kit::Clock;
+use serde_json::{Map, Value, json};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::api;
+use crate::service::Service;
+use crate::settings::Settings;
+
+/// Where it is on [`PhoenixNapSim::network`]: the login and every API.
+pub const HOST: &str = "phoenixnap.sim";
+/// Where tokens are given, below any address it is reached at.
+pub const TOKEN_PATH: &str = "/auth/realms/BMC/protocol/openid-connect/token";
+
+/// A simulated PhoenixNAP. Clones share it.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use phoenixnap_sim::{Kind, PhoenixNapSim, Settings};
+/// let clock = kit::Clock::simulated("2026-01-01T00:00:00Z".parse().unwrap(), 1.0);
+/// let sim = PhoenixNapSim::new(clock, Settings::default());
+/// let id = sim.add(Kind::Server, serde_json::json!({"hostname": "node-1", "private_ips": ["10.0.0.11"]})).unwrap();
+/// assert_eq!(sim.object(Kind::Server, &id).unwrap()["status"], "powered-on");
+/// # });
+/// ```
+#[derive(Clone)]
+pub struct PhoenixNapSim {
+    service: Arc<Service>,
+    front: Front,
+    network: Network,
+}
+
+/// A kind of thing there is. Displays as the part of the state it is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Who may log in, by client id.
+    Client,
+    /// A server.
+    Server,
+    /// An IP block.
+    Block,
+    /// A tag.
+    Tag,
+    /// A public network.
+    PublicNetwork,
+    /// A private network.
+    PrivateNetwork,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Client => "clients",
+            Self::Server => "servers",
+            Self::Block => "blocks",
+            Self::Tag => "tags",
+            Self::PublicNetwork => "public_networks",
+            Self::PrivateNetwork => "private_networks",
+        })
+    }
+}
+
+impl fmt::Debug for PhoenixNapSim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PhoenixNapSim")
+            .field("front", &self.front)
+            .field("network", &self.network)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PhoenixNapSim {
+    /// A service on its first day, which begins now, with seed 1.
+    pub fn new(clock: Clock, settings: Settings) -> Self {
+        Self::seeded(clock, settings, 1)
+    }
+
+    /// A service on its first day, all of whose chance comes from `seed`.
+    pub fn seeded(clock: Clock, settings: Settings, seed: u64) -> Self {
+        let service = Arc::new(Service::new(clock, seed, settings));
+        let front = Front::new(service.clone());
+        let network = Network::new();
+        let sim = Self {
+            service,
+            front,
+            network,
+        };
+        sim.network.host(HOST, sim.router());
+        sim
+    }
+
+    /// Login, APIs and the control API below `/_sim`, by path.
+    pub fn router(&self) -> Router {
+        self.front.router(api::router(self.service.clone()))
+    }
+
+    /// An in-process internet with it as [`HOST`]. Always the same one.
+    pub fn network(&self) -> Network {
+        self.network.clone()
+    }
+
+    /// The request log and the faults.
+    pub fn front(&self) -> &Front {
+        &self.front
+    }
+
+    /// The clock it lives by.
+    pub fn clock(&self) -> &Clock {
+        self.service.clock()
+    }
+
+    /// Everything, as `GET /_sim/state` gives it.
+    pub fn state(&self) -> Value {
+        self.service.state()
+    }
+
+    /// Replaces everything, as `PUT /_sim/state` does.
+    pub fn replace(&self, state: Value) -> Result<(), BadState> {
+        self.front.replace(state)
+    }
+
+    /// Changes settings while it runs.
+    pub fn set(&self, change: impl FnOnce(&mut Settings)) {
+        self.service.with(|world| change(&mut world.settings));
+    }
+
+    /// Ends all tokens that were given, as if their time were over.
+    pub fn expire_tokens(&self) {
+        self.service.with(|world| world.tokens.clear());
+    }
+
+    /// All things of a kind as the state has them, by id.
+    pub fn objects(&self, kind: Kind) -> Map<String, Value> {
+        match self.state()[kind.to_string()].take() {
+            Value::Object(objects) => objects,
+            _ => Map::new(),
+        }
+    }
+
+    /// One thing as the state has it.
+    pub fn object(&self, kind: Kind, id: &str) -> Option<Value> {
+        self.objects(kind).remove(id)
+    }
+
+    /// Adds a thing as the state has it, as somebody else would: without a request. What is not given has a default that
+    /// makes sense; it is created now. Gives its id.
+    pub fn add(&self, kind: Kind, object: Value) -> Result<String, BadState> {
+        let id = self.service.with(crate::world::World::draw_id);
+        let mut object = object;
+        if kind != Kind::Client && kind != Kind::Tag && object.get("created").is_none() {
+            object["created"] = self.clock().now().to_string().into();
+        }
+        self.change(kind, &id, &object)?;
+        Ok(id)
+    }
+
+    /// Merges into a thing (RFC 7396), which need not be there before.
+    pub fn change(&self, kind: Kind, id: &str, patch: &Value) -> Result<(), BadState> {
+        self.edit(kind, |objects| {
+            let object = objects.entry(id).or_insert_with(|| json!({}));
+            merge(object, patch);
+        })
+    }
+
+    /// Takes a thing away, as if it had never been.
+    pub fn remove(&self, kind: Kind, id: &str) -> Result<(), BadState> {
+        self.edit(kind, |objects| {
+            objects.remove(id);
+        })
+    }
+
+    fn edit(&self, kind: Kind, edit: impl FnOnce(&mut Map<String, Value>)) -> Result<(), BadState> {
+        let mut state = self.state();
+        if let Some(Value::Object(objects)) = state.get_mut(kind.to_string()) {
+            edit(objects);
+        }
+        self.replace(state)
+    }
+
+    /// Serves it over plain HTTP until `cancel`.
+    pub async fn serve(&self, listener: TcpListener, cancel: CancellationToken) -> io::Result<()> {
+        cloud_sim::serve(self.router(), listener, cancel).await
+    }
+
+    /// As [`PhoenixNapSim::serve`], with TLS.
+    pub async fn serve_tls(
+        &self,
+        listener: TcpListener,
+        tls: Arc<rustls::ServerConfig>,
+        cancel: CancellationToken,
+    ) -> io::Result<()> {
+        cloud_sim::serve_tls(self.router(), listener, tls, cancel).await
+    }
+}
+
+fn merge(into: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        into.clone_from(patch);
+        return;
+    };
+    if !into.is_object() {
+        *into = json!({});
+    }
+    if let Value::Object(fields) = into {
+        for (name, value) in patch {
+            if value.is_null() {
+                fields.remove(name);
+            } else {
+                merge(fields.entry(name.clone()).or_insert(Value::Null), value);
+            }
+        }
+    }
+}
