@@ -2,6 +2,7 @@
 
 mod certificate;
 mod kubernetes;
+mod phoenixnap;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -53,6 +54,9 @@ pub struct Args {
 enum Name {
     /// Rackspace Spot: its API, login, auction and prices, and a Kubernetes API for each cluster.
     RackspaceSpot,
+    /// PhoenixNAP Bare Metal Cloud: its login, servers, IP blocks, tags and networks.
+    #[value(name = "phoenixnap")]
+    PhoenixNap,
     /// A Kubernetes API server.
     Kubernetes,
 }
@@ -76,6 +80,7 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
         .map_err(|error| Failure::other(&format!("listen on {}", args.listen), error))?;
     match args.name {
         Name::RackspaceSpot => rackspace_spot(&args, clock, state, listener, stop).await,
+        Name::PhoenixNap => self::phoenixnap::run(&args, clock, state, listener, stop).await,
         Name::Kubernetes => kubernetes::run(&args, clock, listener, stop).await,
     }
 }
