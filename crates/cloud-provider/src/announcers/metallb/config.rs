@@ -148,7 +148,7 @@ impl Peer {
 
     /// The one host that it is for; nothing when it is for others as well.
     fn host(&self, names: &Names) -> Option<&str> {
-        let mut others = self.node_selectors.iter().filter(|one| one.remembers(names).is_none());
+        let mut others = self.node_selectors.iter().filter(|one| !one.is_memory(names));
         let host = others.next()?.selects();
         others.next().map_or(host, |_| None)
     }

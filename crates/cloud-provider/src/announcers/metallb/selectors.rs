@@ -78,6 +78,12 @@ impl ServiceRef {
     }
 }
 
+/// Whether a selector with these labels is there to remember something, whole or not, and so selects no node.
+pub(super) fn is_memory(names: &Names, labels: &BTreeMap<String, String>) -> bool {
+    let known = |key: &String| *key == names.service_namespace || *key == names.service_name;
+    !labels.is_empty() && labels.keys().all(known)
+}
+
 impl From<&Service> for ServiceRef {
     fn from(service: &Service) -> Self {
         Self::new(&service.namespace, &service.name)
@@ -108,6 +114,13 @@ impl NodeSelector {
             return None;
         }
         ServiceRef::read(names, self.match_labels.as_ref()?)
+    }
+
+    /// Whether it selects no node on purpose.
+    pub fn is_memory(&self, names: &Names) -> bool {
+        self.match_labels
+            .as_ref()
+            .is_some_and(|labels| is_memory(names, labels))
     }
 
     /// The one host that it selects, if that is what it is for.

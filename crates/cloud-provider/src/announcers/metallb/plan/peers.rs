@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use secrecy::ExposeSecret as _;
 use serde_json::{Map, Value, json};
 
-use super::super::selectors::{ServiceRef, only_labels};
+use super::super::selectors::{ServiceRef, is_memory, only_labels};
 use super::super::{LABEL_HOST, Names};
 use super::{Change, Kind, Target, create, delete, is_ours, name, patch, text};
 use crate::announcers::Speaker;
@@ -34,7 +34,7 @@ pub(super) fn services(names: &Names, peer: &Value) -> BTreeSet<ServiceRef> {
 fn host(names: &Names, peer: &Value) -> Option<String> {
     let mut others = selectors(peer)
         .iter()
-        .filter(|selector| remembers(names, selector).is_none());
+        .filter(|selector| !only_labels(selector).is_some_and(|labels| is_memory(names, &labels)));
     let mut labels = only_labels(others.next()?)?;
     let host = labels.remove(LABEL_HOST).filter(|_| labels.is_empty());
     others.next().map_or(host, |_| None)
