@@ -7,152 +7,26 @@ check prints a line; the first that fails ends the run with exit status 1.
 """
 
 import base64
-import contextlib
 import json
 import os
-import socket
-import ssl
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.parse
-import urllib.request
+import urllib.error
 
 import grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 import drivers_pb2 as pb
 import drivers_pb2_grpc
-
-CLIENT_ID = "mwG3lUMV8KyeMqHe4fJ5Bb3nM1vBvRNa"
-CLUSTER = "c-w467n"
-checks = 0
+import world
+from world import REGION, Engine, Provider, check, free_port, nodes_of, process
 
 
-def check(holds, what):
-    global checks
-    print(f"{'ok  ' if holds else 'FAIL'} {what}", flush=True)
-    if not holds:
-        raise SystemExit(1)
-    checks += 1
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def http(method, url, body=None, headers=None, context=None):
-    request = urllib.request.Request(url, data=body, headers=headers or {}, method=method)
-    with urllib.request.urlopen(request, timeout=30, context=context) as response:
-        return json.load(response)
-
-
-@contextlib.contextmanager
-def process(args, **options):
-    child = subprocess.Popen(args, **options)
-    try:
-        yield child
-    finally:
-        child.terminate()
-        try:
-            child.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
-
-
-class Provider:
-    """What the provider's own API says, read with the account's credential."""
-
-    def __init__(self, ready):
-        self.url, self.control = ready["url"], ready["control"]
-        self.refresh_token, self.organization = ready["refreshToken"], ready["organization"]
-        form = {"grant_type": "refresh_token", "client_id": CLIENT_ID, "refresh_token": self.refresh_token}
-        answer = http("POST", f"{self.url}/oauth/token", urllib.parse.urlencode(form).encode(),
-                      {"Content-Type": "application/x-www-form-urlencoded"})
-        self.auth = {"Authorization": f"Bearer {answer['id_token']}"}
-        organizations = http("GET", f"{self.url}/apis/auth.ngpc.rxt.io/v1/organizations", headers=self.auth)
-        mine = [o for o in organizations["organizations"] if o["name"] == self.organization]
-        self.namespace = mine[0]["metadata"]["namespace"]
-
-    def items(self, kind):
-        path = f"{self.url}/apis/ngpc.rxt.io/v1/namespaces/{self.namespace}/{kind}"
-        return http("GET", path, headers=self.auth)["items"]
-
-    def writes(self, since=0):
-        log = http("GET", f"{self.control}/requests?since={since}")
-        entries = log["requests"] if isinstance(log, dict) else log
-        return [e for e in entries if e["method"] in ("POST", "PUT", "PATCH", "DELETE")
-                and "/apis/ngpc.rxt.io/" in e["path"]]
-
-    def last_request(self):
-        log = http("GET", f"{self.control}/requests")
-        entries = log["requests"] if isinstance(log, dict) else log
-        return max((e["n"] for e in entries), default=0)
-
-
-def options(provider, **changes):
-    """What Rancher sends: camelCase keys, and a zero value for every option nobody set."""
-    strings = {
-        "name": CLUSTER, "displayName": "demo", "driverName": "kd-x7k2p",
-        "rackspaceSpotRefreshToken": provider.refresh_token,
-        "rackspaceSpotOrganization": provider.organization,
-        "rackspaceSpotRegion": "us-east-iad-1", "kubernetesVersion": "1.32.9", "cni": "calico",
-        "spotServerClass": "gp.vs1.medium-iad", "spotBidPrice": "0.02", "additionalSpotPools": "[]",
-        "preemptionWebhookUrl": "", "deploymentType": "", "spotNodePoolName": "", "onDemandNodePoolName": "",
-        "onDemandServerClass": "", "onDemandPricePerHour": "", "importCloudspaceName": "",
-    }
-    booleans = {"gpuEnabled": False, "spotAutoscalingEnabled": False, "onDemandEnabled": False,
-                "importExistingCluster": False}
-    integers = {"spotNodeCount": 3, "spotAutoscalingMinNodes": 1, "spotAutoscalingMaxNodes": 10,
-                "onDemandNodeCount": 1}
-    for key, value in changes.items():
-        kind = booleans if isinstance(value, bool) else integers if isinstance(value, int) else strings
-        kind[key] = value
-    return pb.DriverOptions(bool_options=booleans, string_options=strings, int_options=integers)
-
-
-def overlay(answer, info):
-    """What the engine does before it calls Update: stored metadata goes into the options."""
-    for key, value in info.metadata.items():
-        if key != "state":
-            answer.string_options[key] = value
-            continue
-        for name, entry in json.loads(value).items():
-            if isinstance(entry, bool):
-                answer.bool_options.setdefault(name, entry) if name not in answer.bool_options else None
-            elif isinstance(entry, (int, float)) and name not in answer.int_options:
-                answer.int_options[name] = int(entry)
-            elif isinstance(entry, str) and name not in answer.string_options:
-                answer.string_options[name] = entry
-    return answer
-
-
-def nodes_of(info):
-    """Asks the cluster itself, with nothing but what the driver returned."""
-    with tempfile.NamedTemporaryFile() as ca:
-        ca.write(base64.b64decode(info.root_ca_certificate))
-        ca.flush()
-        context = ssl.create_default_context(cafile=ca.name)
-        headers = {"Authorization": f"Bearer {info.service_account_token}"}
-        return http("GET", f"{info.endpoint.rstrip('/')}/api/v1/nodes", headers=headers, context=context)["items"]
-
-
-def refused(call, request):
-    try:
-        call(request, timeout=60)
-    except grpc.RpcError as error:
-        return error
-    return None
-
-
-def live(driver, provider, channel):
+def describe(driver, channel):
     services = ProtoReflectionDescriptorDatabase(channel).get_services()
     check("types.Driver" in services, "the server describes itself by reflection")
-
     flags = driver.GetDriverCreateOptions(pb.Empty(), timeout=10).options
     check(flags["rackspace-spot-refresh-token"].password, "the refresh token is declared a password")
     check(not flags["rackspace-spot-refresh-token"].default.defaultString, "no credential is handed out as a default")
@@ -161,60 +35,150 @@ def live(driver, provider, channel):
     check(len(driver.GetDriverUpdateOptions(pb.Empty(), timeout=10).options) > 0, "there are update options")
     check(dict(driver.GetCapabilities(pb.Empty()).capabilities) == {0: True, 1: True, 2: True, 3: True},
           "version and size can be read and set")
+    offers = driver.GetK8sCapabilities(pb.DriverOptions(), timeout=10)
+    check(offers.L4LoadBalancer.Enabled and set(offers.L4LoadBalancer.ProtocolsSupported) == {"TCP", "UDP"},
+          f"services get load balancers, by {offers.L4LoadBalancer.Provider}, for TCP and UDP")
+    check(offers.NodePoolScalingSupported and not offers.IngressControllers, "pools scale; no ingress is promised")
 
+
+def live(engine, provider):
+    """Refused, created, checked, scaled, upgraded, removed."""
+    driver, cluster = engine.stub, "c-w467n"
     before = provider.last_request()
-    answer = driver.Create(pb.CreateRequest(driver_options=options(provider, spotBidPrice="0.05")), timeout=60)
+    answer = engine.create(cluster, spotBidPrice="0.05")
     text = answer.create_error
     check("0.06" in text, f"a bid that is off the ladder is refused with the next one: {text}")
     check(not provider.writes(before), "nothing was bought for it")
 
     # The engine hands back what a failed attempt left.
-    info = driver.Create(pb.CreateRequest(driver_options=options(provider, nodesReadyPolicy="all"), cluster_info=answer),
-                         timeout=120)
+    info = engine.create(cluster, answer)
     check(info.create_error == "", f"Create succeeds {info.create_error}")
-    check(provider.refresh_token not in info.metadata["state"], "the state carries no credential")
-    check([c["metadata"]["name"] for c in provider.items("cloudspaces")] == [CLUSTER], "one cloudspace is bought")
-    pools = provider.items("spotnodepools")
-    check([p["spec"]["desired"] for p in pools] == [3], "with one pool of three")
+    check([c["metadata"]["name"] for c in provider.items("cloudspaces")] == [cluster], "one cloudspace is bought")
+    check(provider.pools(cluster) == ([3], []), "with one pool of three")
 
-    info = driver.PostCheck(info, timeout=300)
+    info = engine.post_check(info)
     check(info.endpoint.startswith("https://"), "PostCheck returns an https endpoint")
     check(len(nodes_of(info)) == 3, "its CA and token open the cluster, which has three nodes")
     check(info.node_count == 3, "and the count says so")
     before = provider.last_request()
-    again = driver.PostCheck(info, timeout=300)
+    again = engine.post_check(info)
     check(again.SerializeToString(deterministic=True) == info.SerializeToString(deterministic=True),
           "PostCheck again gives the same bytes")
     check(not provider.writes(before), "and writes nothing")
 
-    info.status = "Running"
-    info = driver.Update(pb.UpdateRequest(
-        cluster_info=info, driver_options=overlay(options(provider, nodesReadyPolicy="all", spotNodeCount=5), info)), timeout=300)
-    info = driver.PostCheck(info, timeout=300)
+    info = engine.update(cluster, info, spotNodeCount=5)
     check((info.node_count, len(nodes_of(info)), info.status) == (5, 5, "Running"), "an update scales it to five")
-    check(len(provider.items("spotnodepools")) == 1, "in the same pool")
+    check(provider.pools(cluster) == ([5], []), "in the same pool")
 
-    info = driver.Update(pb.UpdateRequest(cluster_info=info, driver_options=overlay(
-        options(provider, nodesReadyPolicy="all", spotNodeCount=5, kubernetesVersion="1.33.0"), info)), timeout=300)
-    info = driver.PostCheck(info, timeout=300)
+    info = engine.update(cluster, info, spotNodeCount=5, kubernetesVersion="1.33.0")
     version = driver.GetVersion(info, timeout=60).version
     check(version.lstrip("v") == "1.33.0", f"an update upgrades it ({version})")
-    error = refused(driver.SetVersion, pb.SetVersionRequest(info=info, version=pb.KubernetesVersion(version="1.30.10")))
-    check(error is not None and error.code() == grpc.StatusCode.UNKNOWN, f"a downgrade is refused: {error.details()}")
+    told = engine.refused(driver.SetVersion,
+                          pb.SetVersionRequest(info=info, version=pb.KubernetesVersion(version="1.30.10")))
+    check(told, f"a downgrade is refused: {told}")
 
     driver.SetNodeCount(pb.SetNodeCountRequest(info=info, count=pb.NodeCount(count=2)), timeout=120)
-    info = driver.PostCheck(info, timeout=300)
+    info = engine.post_check(info)
     check(driver.GetNodeCount(info, timeout=60).count == 2, "SetNodeCount scales it to two")
 
     driver.RemoveLegacyServiceAccount(info, timeout=60)
     check(True, "RemoveLegacyServiceAccount succeeds")
-    error = refused(driver.ETCDSave, pb.SaveETCDSnapshotRequest(info=info, SnapshotName="x"))
-    check(error is not None and error.code() == grpc.StatusCode.UNKNOWN, f"ETCDSave: {error.details()}")
+    backups(engine, info, cluster)
 
     driver.Remove(info, timeout=300)
     check(not provider.items("cloudspaces") and not provider.items("spotnodepools"), "Remove leaves nothing")
     driver.Remove(info, timeout=300)
     check(True, "Remove again succeeds")
+
+
+def backups(engine, info, cluster):
+    """The provider runs etcd itself, so the calls about it fail with a reason and change nothing."""
+    driver, provider, before = engine.stub, engine.provider, engine.provider.last_request()
+    asked = {"info": info, "driver_options": world.options(provider, cluster), "SnapshotName": "nightly"}
+    for name, call, request in [
+        ("ETCDSave", driver.ETCDSave, pb.SaveETCDSnapshotRequest),
+        ("ETCDRestore", driver.ETCDRestore, pb.RestoreETCDSnapshotRequest),
+        ("ETCDRemoveSnapshot", driver.ETCDRemoveSnapshot, pb.RemoveETCDSnapshotRequest),
+    ]:
+        told = engine.refused(call, request(**asked))
+        check(told and told.startswith("ETCD ") and "Rackspace Spot" in told, f"{name} is refused: {told}")
+    check(provider.last_request() == before, "without a word to the provider")
+
+
+def lose_the_record(engine, provider):
+    """The engine forgets what it had just been told, and asks for the same cluster again."""
+    cluster = "c-lost1"
+    first = engine.create(cluster, spotNodeCount=1)
+    check(first.create_error == "", f"a second cluster is made {first.create_error}")
+    uid = provider.items("cloudspaces")[0]["metadata"]["uid"]
+    before = provider.last_request()
+    info = engine.create(cluster, spotNodeCount=1)
+    check(info.create_error == "", f"Create of the same name without its record succeeds {info.create_error}")
+    check(not provider.writes(before), "and buys nothing")
+    check([c["metadata"]["uid"] for c in provider.items("cloudspaces")] == [uid], "it is the same cloudspace")
+    info = engine.post_check(info)
+    check(len(nodes_of(info)) == 1, "and it works")
+    before = provider.last_request()
+    info = engine.create(cluster, spotNodeCount=1)
+    check(info.create_error == "" and not provider.writes(before), "lost again when it runs: again nothing is bought")
+    engine.stub.Remove(info, timeout=300)
+    check(not provider.items("cloudspaces"), "the record made anew is good enough to remove it")
+
+
+def take_over(engine, provider):
+    """A cloudspace that somebody made by hand: not taken by accident, imported on request, never deleted."""
+    name, cluster = "byhand", "c-imp01"
+    provider.make("cloudspaces", "CloudSpace", name, {
+        "deploymentType": "gen2", "cloud": "default", "region": REGION, "cni": "calico",
+        "kubernetesVersion": "1.32.9", "HAControlPlane": False})
+    provider.make("spotnodepools", "SpotNodePool", "5b0c2f0e-8a0d-4d1e-9a3e-0f7f7c1f2a11", {
+        "serverClass": "gp.vs1.medium-iad", "desired": 2, "bidPrice": "0.04", "cloudSpace": name})
+    before = provider.last_request()
+    text = engine.create(name).create_error
+    check("import" in text, f"somebody else's cloudspace of that name is refused: {text}")
+    check(not provider.writes(before), "and left alone")
+
+    importing = {"importExistingCluster": True, "importCloudspaceName": name, "rackspaceSpotRegion": ""}
+    # Nothing is known of it, so there is nothing to hand back with the error.
+    told = engine.refused(engine.stub.Create, pb.CreateRequest(driver_options=world.options(
+        provider, cluster, **{**importing, "importCloudspaceName": "nowhere"})))
+    check(told and "not found" in told, f"what is not there cannot be imported: {told}")
+    info = engine.create(cluster, **importing)
+    check(info.create_error == "", f"it is imported {info.create_error}")
+    info = engine.post_check(info)
+    check((info.node_count, len(nodes_of(info))) == (2, 2), "and works, with the two nodes it has")
+    check(not provider.writes(before), "nothing of it was changed")
+    info = engine.update(cluster, info, spotNodeCount=4, **importing)
+    check(provider.pools(name) == ([4], []) and len(nodes_of(info)) == 4, "its pool can be scaled")
+    before = provider.last_request()
+    engine.stub.Remove(info, timeout=300)
+    check([c["metadata"]["name"] for c in provider.items("cloudspaces")] == [name], "Remove lets go of it")
+    check(not provider.writes(before), "and deletes nothing")
+
+
+def comes_to(provider, cluster, info, pools):
+    """Whether the cluster comes to these pools and a node for each machine: the provider takes away in its own time."""
+    ends = time.monotonic() + 30
+    def reached():
+        return provider.pools(cluster) == pools and len(nodes_of(info)) == sum(map(sum, pools))
+    while not reached() and time.monotonic() < ends:
+        time.sleep(0.2)
+    return reached()
+
+
+def on_demand(engine, provider):
+    """Machines at a fixed price beside those bid for."""
+    cluster = "c-fixed"
+    wanted = {"spotNodeCount": 1, "onDemandEnabled": True, "onDemandServerClass": "gp.vs1.medium-iad"}
+    info = engine.post_check(engine.create(cluster, onDemandNodeCount=2, **wanted))
+    check(info.create_error == "" and provider.pools(cluster) == ([1], [2]), "an on-demand pool is bought, too")
+    check(len(nodes_of(info)) == 3, "one node at auction, two at a fixed price")
+    info = engine.update(cluster, info, onDemandNodeCount=1, **wanted)
+    check(comes_to(provider, cluster, info, ([1], [1])), "it scales by itself")
+    info = engine.update(cluster, info, spotNodeCount=1, onDemandEnabled=False)
+    check(comes_to(provider, cluster, info, ([1], [])), "and goes when it is not wanted any more")
+    engine.stub.Remove(info, timeout=300)
+    check(provider.pools(cluster) == ([], []), "Remove leaves nothing")
 
 
 def main():
@@ -224,20 +188,30 @@ def main():
                  stdout=subprocess.PIPE, stderr=log) as sim:
         provider = Provider(json.loads(sim.stdout.readline()))
         port = free_port()
-        environment = dict(os.environ, RXTSPOT_BASE_URL=provider.url, RXTSPOT_OAUTH_URL=provider.url)
+        # Everything the driver can log is logged, so that a secret in it would be found.
+        environment = dict(os.environ, RXTSPOT_BASE_URL=provider.url, RXTSPOT_OAUTH_URL=provider.url, RUST_LOG="trace")
         with process([driver_binary, str(port)], env=environment, stdout=log, stderr=log):
             channel = grpc.insecure_channel(f"127.0.0.1:{port}")
             grpc.channel_ready_future(channel).result(timeout=30)
+            engine = Engine(drivers_pb2_grpc.DriverStub(channel), provider)
             start = time.monotonic()
             try:
-                live(drivers_pb2_grpc.DriverStub(channel), provider, channel)
-            except BaseException:
+                describe(engine.stub, channel)
+                for act in (live, lose_the_record, take_over, on_demand):
+                    act(engine, provider)
+            except BaseException as error:
+                if isinstance(error, urllib.error.HTTPError):
+                    sys.stderr.write(error.read().decode(errors="replace") + "\n")
                 log.seek(0)
-                sys.stderr.write(log.read().decode(errors="replace"))
+                sys.stderr.write("".join(log.read().decode(errors="replace").splitlines(keepends=True)[-40:]))
                 raise
             log.seek(0)
-            check(provider.refresh_token.encode() not in log.read(), "no process printed the refresh token")
-            print(f"{checks} passed, 0 failed")
+            logged = log.read().decode(errors="replace")
+            check("creating cloudspace" in logged and len(engine.secrets) > 4, "there is something to find secrets in")
+            planted = base64.b64encode(f"x{provider.refresh_token}".encode()).decode()
+            check(engine.leaks(planted) == 1, "and the search finds what is planted")
+            check(engine.leaks(logged) == 0, f"none of {len(engine.secrets)} secrets shows in any log, error or state")
+            print(f"{world.checks} passed, 0 failed")
             print(f"the life of a cluster took {time.monotonic() - start:.1f} s", file=sys.stderr)
 
 
