@@ -31,6 +31,7 @@
 
 pub mod announcers;
 mod cloud;
+pub mod config;
 pub mod controllers;
 pub mod data;
 mod error;
@@ -38,8 +39,10 @@ pub mod helpers;
 pub mod manager;
 pub mod manifests;
 pub mod memory;
+pub mod meter;
 pub mod names;
 pub mod rbac;
+pub mod selector;
 #[cfg(test)]
 mod testing;
 
