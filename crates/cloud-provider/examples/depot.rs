@@ -216,10 +216,8 @@ impl LoadBalancers for Depot {
     }
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let manager = Manager::new("cloud-provider-depot", env!("CARGO_PKG_VERSION"));
     let manager = manager.cloud("depot", |config| Ok(Arc::new(Depot::new(config.as_deref())?)));
-    let manager = manager.expect("no other cloud is registered");
-    ExitCode::from(manager.run(std::env::args().skip(1)).await)
+    manager.expect("no other cloud is registered").main()
 }

@@ -1,9 +1,11 @@
 //! Plain data: what controllers and clouds tell each other. No client types, nothing that is not read.
 
 mod node;
+mod object;
 mod service;
 
 pub use node::{Address, AddressType, Condition, Node, Ready, Taint};
+pub(crate) use object::Slim;
 pub use service::{Ingress, PortStatus, Service, ServicePort};
 
 /// Where a pod network is to be found.

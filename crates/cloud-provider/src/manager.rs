@@ -113,6 +113,20 @@ impl Manager {
         Ok(self)
     }
 
+    /// All that a program's `main` has to do: runs with the process's arguments, as [`Manager::run`] does, on one thread.
+    /// There is little to compute, and one thread needs a third of the memory of several.
+    pub fn main(self) -> std::process::ExitCode {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let code = match runtime {
+            Ok(runtime) => runtime.block_on(self.run(std::env::args().skip(1))),
+            Err(error) => {
+                let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("error: {error}\n").as_bytes());
+                exit::FAILED
+            }
+        };
+        code.into()
+    }
+
     /// Runs until it is told to stop by SIGTERM or SIGINT, or cannot go on. Takes the arguments after the program's name;
     /// gives the exit code. To be called once, from `main`.
     pub async fn run(self, args: impl IntoIterator<Item = String>) -> u8 {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use cloud_sim::{Network, NetworkError};
+use k8s_openapi::api::core::v1 as core;
 use kit::Clock;
 use kube::{Api, Client};
 use kube_kit::metrics::Registry;
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::controllers::{Alarms, Shared};
-use crate::data::{Node, Service};
+use crate::data::{Node, Service, Slim};
 use crate::memory::{MemoryCloud, Op, Reply};
 
 /// The taint that kubelet sets on new nodes.
@@ -90,8 +91,18 @@ impl World {
         let broadcaster = Broadcaster::new(self.clock.clone());
         let recorder = broadcaster.recorder("cloud-controller-manager");
         let metrics = Registry::new();
-        let node_watch = Watch::new(Api::all(client.clone()), "nodes", nodes.clone(), Node::cut);
-        let service_watch = Watch::new(Api::all(client.clone()), "services", services.clone(), Service::cut);
+        let node_watch = Watch::new(
+            Api::all(client.clone()),
+            "nodes",
+            nodes.clone(),
+            |node: Slim<core::Node>| Node::cut(node.0),
+        );
+        let service_watch = Watch::new(
+            Api::all(client.clone()),
+            "services",
+            services.clone(),
+            |service: Slim<core::Service>| Service::cut(service.0),
+        );
         for task in [
             Box::pin(node_watch.run()) as futures::future::BoxFuture<'static, ()>,
             Box::pin(service_watch.run()),

@@ -1,7 +1,7 @@
 //! core/v1 Events with the correlation of client-go's `tools/record`.
 //!
 //! ```text
-//! Recorder ──(queue of 1000, full: dropped)──► Broadcaster: spam filter ─► aggregation ─► POST, or PATCH count+1
+//! Recorder ──(queue, full: dropped)──► Broadcaster: spam filter ─► aggregation ─► POST, or PATCH count+1
 //! ```
 //!
 //! Recording never waits and never fails: an event that cannot be written is lost, as with client-go.
@@ -25,8 +25,9 @@ mod correlate;
 
 use correlate::{Correlator, Write};
 
-/// How many events may wait to be written.
-const QUEUE: usize = 1000;
+/// How many events may wait to be written: three for each node of a large cluster that starts at once. Differs from
+/// client-go, which drops what is more than a thousand.
+const QUEUE: usize = 16_384;
 /// How often, and how far apart, an event is sent that the API server did not answer.
 const TRIES: usize = 12;
 const RETRY_AFTER: Duration = Duration::from_secs(10);

@@ -37,6 +37,8 @@ pub use plan::{Plan, Problem, plan};
 const LINGER: Duration = Duration::from_millis(200);
 /// A node that fails is tried again after a second, then ever later.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
+/// How many failures of a kind that passes are not worth a word on each node that waits.
+const WORTH_TELLING: u32 = 2;
 const DELAYS: &[f64] = &[1.0, 4.0, 16.0, 64.0, 256.0, 1024.0];
 /// The alarm while the cloud answers no look-up.
 const ALARM: &str = "CloudProviderUnavailable";
@@ -148,16 +150,21 @@ impl NodeController {
     async fn initialize_nodes(&self, stop: &CancellationToken) {
         let fresh = || Backoff::new(RETRY.0, RETRY.1);
         let mut backoff = fresh();
+        let mut failures = 0;
+        // All nodes there are were queued already: there is nothing to wait for at first.
+        let mut linger = Duration::ZERO;
         loop {
             let batch = tokio::select! {
                 () = stop.cancelled() => return,
-                batch = self.0.queue.take_batch(usize::MAX, LINGER) => batch,
+                batch = self.0.queue.take_batch(usize::MAX, linger) => batch,
             };
+            linger = LINGER;
             let Some(batch) = batch else { return };
-            let Err(error) = self.sync(batch, stop).await else {
-                backoff = fresh();
+            let Err(error) = self.sync(batch, failures, stop).await else {
+                (backoff, failures) = (fresh(), 0);
                 continue;
             };
+            failures += 1;
             // Nothing can be said about any node: there is no point in asking for others meanwhile.
             let wait = error.after().unwrap_or_default().max(backoff.next().unwrap_or(RETRY.1));
             debug!(?wait, "looking up again later");
@@ -169,7 +176,7 @@ impl NodeController {
     }
 
     /// Brings these nodes forward. An error when the cloud could not be asked at all.
-    async fn sync(&self, batch: Vec<Work<String>>, stop: &CancellationToken) -> Result<(), CloudError> {
+    async fn sync(&self, batch: Vec<Work<String>>, failures: u32, stop: &CancellationToken) -> Result<(), CloudError> {
         let inner = &self.0;
         let mut waiting: Vec<(Work<String>, Arc<Node>)> = Vec::new();
         for work in batch {
@@ -189,6 +196,13 @@ impl NodeController {
         let nodes: Vec<_> = waiting.iter().map(|(_, node)| Arc::clone(node)).collect();
         let seen = match inner.asked.look_up(&*inner.shared.cloud, &nodes).await {
             Ok(seen) => seen,
+            Err(error) if failures < WORTH_TELLING && is_passing(&error) => {
+                warn!(error = %kit::chain(&error), "cannot look up instances");
+                for (work, _) in waiting {
+                    inner.queue.add(work.key().clone());
+                }
+                return Err(error);
+            }
             Err(error) => {
                 inner
                     .shared
@@ -340,6 +354,10 @@ fn running((node, seen): (&Arc<Node>, Sighting)) -> Option<(Arc<Node>, Metadata)
         }
         _ => None,
     }
+}
+
+fn is_passing(error: &CloudError) -> bool {
+    matches!(error.class(), Class::Transient | Class::Throttled { .. })
 }
 
 fn is_waiting(node: &Node) -> bool {

@@ -6,11 +6,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
 use serde_json::{Value, json};
 
-use crate::data::{Address, Condition, Node, Taint};
+use crate::data::{Address, Condition, Node, Slim, Taint};
 
 /// The nodes of a cluster, to be written.
 #[derive(Clone)]
-pub struct NodeWriter(Api<core::Node>);
+pub struct NodeWriter(Api<Slim<core::Node>>);
 
 impl NodeWriter {
     /// Writes with this client.
@@ -20,7 +20,7 @@ impl NodeWriter {
 
     /// The node as it is now.
     pub async fn read(&self, name: &str) -> Result<Option<Node>, kube::Error> {
-        Ok(self.0.get_opt(name).await?.map(Node::cut))
+        Ok(self.0.get_opt(name).await?.map(|node| Node::cut(node.0)))
     }
 
     /// Patches a node. A node of the same name with another UID answers with a conflict.
@@ -29,7 +29,8 @@ impl NodeWriter {
         Ok(Node::cut(
             self.0
                 .patch(&node.name, &PatchParams::default(), &Patch::Strategic(patch))
-                .await?,
+                .await?
+                .0,
         ))
     }
 
@@ -39,7 +40,8 @@ impl NodeWriter {
         Ok(Node::cut(
             self.0
                 .patch_status(&node.name, &PatchParams::default(), &Patch::Strategic(patch))
-                .await?,
+                .await?
+                .0,
         ))
     }
 

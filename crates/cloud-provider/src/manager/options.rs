@@ -17,6 +17,10 @@ use crate::names::{CONTROLLERS, ROUTE_CONTROLLER};
 
 mod configz;
 
+/// How many nodes are written at a time unless a flag says otherwise. Upstream's default of one is for the sake of the
+/// cloud, which is asked about all nodes at once here.
+const NODE_SYNCS: usize = 16;
+
 /// The feature gates there are and their defaults.
 const GATES: [(&str, bool); 6] = [
     ("CloudControllerManagerWatchBasedRoutesReconciliation", true),
@@ -119,7 +123,11 @@ impl Options {
             return Err(OptionsError(errors));
         }
         let count = |name: &str| usize::try_from(parsed.number::<i32>(name)).unwrap_or(1);
-        let syncs = count("concurrent-node-syncs");
+        let syncs = if parsed.is_given("concurrent-node-syncs") {
+            count("concurrent-node-syncs")
+        } else {
+            NODE_SYNCS
+        };
         let resync = parsed.duration("load-balancer-resync-period");
         let port: u16 = parsed.number("secure-port");
         let address = parsed

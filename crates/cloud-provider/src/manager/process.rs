@@ -30,7 +30,7 @@ use super::options::Options;
 use super::serve::{self, Reload, ServeError};
 use crate::cloud::{Cloud, Context};
 use crate::controllers::{Alarms, Shared};
-use crate::data::{Node, Service};
+use crate::data::{Node, Service, Slim};
 use crate::error::CloudError;
 
 /// The component that events come from unless a controller says otherwise.
@@ -317,9 +317,20 @@ impl Inner {
     async fn watch(&self, end: &CancellationToken) -> Result<(Store<Node>, Store<Service>), ProcessError> {
         let client = self.clients.make(Purpose::new("shared-informers")).await?;
         let (nodes, services) = (Store::new(), Store::new());
-        let node_watch = Watch::new(Api::all(client.clone()), "nodes", nodes.clone(), Node::cut).metrics(&self.metrics);
-        let service_watch =
-            Watch::new(Api::all(client), "services", services.clone(), Service::cut).metrics(&self.metrics);
+        let node_watch = Watch::new(
+            Api::all(client.clone()),
+            "nodes",
+            nodes.clone(),
+            |node: Slim<core::Node>| Node::cut(node.0),
+        )
+        .metrics(&self.metrics);
+        let service_watch = Watch::new(
+            Api::all(client),
+            "services",
+            services.clone(),
+            |service: Slim<core::Service>| Service::cut(service.0),
+        )
+        .metrics(&self.metrics);
         let watches = vec![("nodes", node_watch.health()), ("services", service_watch.health())];
         for (kind, health) in &watches {
             let (kind, health, end) = (*kind, health.clone(), end.clone());

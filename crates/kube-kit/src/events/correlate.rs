@@ -1,12 +1,13 @@
 //! Which events are written, which are combined and which are dropped.
 
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{EventType, ObjectRef, Recent, Said};
+use super::{Recent, Said};
 
 /// How many different things are remembered at a time.
 const REMEMBERED: usize = 4096;
@@ -19,9 +20,14 @@ const SIMILAR_WITHIN: Duration = Duration::from_mins(10);
 /// What such an event begins with.
 pub(super) const COMBINED: &str = "(combined from similar events): ";
 
-type Source = (&'static str, ObjectRef);
-type Group = (&'static str, ObjectRef, EventType, String);
-type Same = (Group, String);
+/// What is remembered is told apart by a digest: a cluster has thousands of nodes, each with events of its own.
+type Digest = u64;
+
+fn digest(of: &impl Hash) -> Digest {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
+}
 
 /// What to send for an event.
 #[derive(Clone, Debug)]
@@ -33,7 +39,7 @@ pub(super) struct Write {
     pub first: Timestamp,
     /// What makes the name of a new event unique.
     pub unique: u64,
-    key: Same,
+    key: Digest,
 }
 
 #[derive(Debug)]
@@ -44,7 +50,7 @@ struct Bucket {
 
 #[derive(Debug)]
 struct Similar {
-    messages: BTreeSet<String>,
+    messages: BTreeSet<Digest>,
     last: Instant,
 }
 
@@ -58,9 +64,9 @@ struct Seen {
 /// Mirrors `EventCorrelator` of client-go's `tools/record/events_cache.go` with its default options.
 #[derive(Debug)]
 pub(super) struct Correlator {
-    spam: Recent<Source, Bucket>,
-    similar: Recent<Group, Similar>,
-    seen: Recent<Same, Seen>,
+    spam: Recent<Digest, Bucket>,
+    similar: Recent<Digest, Similar>,
+    seen: Recent<Digest, Seen>,
     last_unique: u64,
 }
 
@@ -85,7 +91,7 @@ impl Correlator {
         });
         seen.count = seen.count.saturating_add(1);
         let (known, count, first) = (seen.name.clone(), seen.count, seen.first);
-        if !self.admit(&(said.component, said.object.clone())) {
+        if !self.admit(digest(&(said.component, &said.object))) {
             return None;
         }
         let nanos = u64::try_from(now.as_nanosecond()).unwrap_or(0);
@@ -113,8 +119,8 @@ impl Correlator {
         seen.name = Some(name);
     }
 
-    fn aggregate(&mut self, mut said: Said) -> (Said, Same) {
-        let group: Group = (said.component, said.object.clone(), said.kind, said.reason.clone());
+    fn aggregate(&mut self, mut said: Said) -> (Said, Digest) {
+        let group = digest(&(said.component, &said.object, said.kind, &said.reason));
         let now = Instant::now();
         let similar = self.similar.entry(&group, || Similar {
             messages: BTreeSet::new(),
@@ -124,20 +130,20 @@ impl Correlator {
             similar.messages.clear();
         }
         similar.last = now;
-        similar.messages.insert(said.message.clone());
+        similar.messages.insert(digest(&said.message));
         if similar.messages.len() < SIMILAR {
-            let message = said.message.clone();
-            return (said, (group, message));
+            let same = digest(&(group, &said.message));
+            return (said, same);
         }
         // One makes place, so that the set does not grow and yet stays full.
         similar.messages.pop_first();
         said.message.insert_str(0, COMBINED);
-        (said, (group, String::new()))
+        (said, digest(&(group, COMBINED)))
     }
 
-    fn admit(&mut self, source: &Source) -> bool {
+    fn admit(&mut self, source: Digest) -> bool {
         let now = Instant::now();
-        let bucket = self.spam.entry(source, || Bucket {
+        let bucket = self.spam.entry(&source, || Bucket {
             tokens: SPAM_BURST,
             at: now,
         });

@@ -4,15 +4,19 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kit::Clock;
 use kube::api::{Api, PostParams};
 use std::future::Future;
+use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
 use super::decide::{Observed, Step, released};
-use super::{JITTER, LeaseConfig, LeaseConfigError, LeaseStatus};
+use super::{LeaseConfig, LeaseConfigError, LeaseStatus};
 use crate::events::{ObjectRef, Recorder};
 use crate::fence::Fence;
 use crate::metrics::{Counter, Gauge, Registry};
+
+/// A candidate never waits longer than this for its next look at the lease.
+const WAIT: Duration = Duration::from_secs(2);
 
 /// How an election ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,8 +135,10 @@ impl Elector {
     async fn acquire(&mut self) {
         info!(lease = %self.config.name, namespace = %self.config.namespace, "attempting to acquire leader lease");
         while !self.try_once().await {
-            let stretch = self.config.retry_period.mul_f64(JITTER * fastrand::f64());
-            tokio::time::sleep(self.config.retry_period + stretch).await;
+            // Differs from client-go, which waits one to 2.2 retry periods: one request a second is nothing, and a lease
+            // that was given back is to be taken within two.
+            let period = self.config.retry_period.min(WAIT);
+            tokio::time::sleep(period.mul_f64(0.4 + 0.4 * fastrand::f64())).await;
         }
         self.set_leading(true);
     }

@@ -86,9 +86,9 @@ async fn large_lists_are_read_in_pages() {
         .sim
         .requests()
         .iter()
-        .filter(|request| request.query.contains("limit=500"))
+        .filter(|request| request.query.contains("limit=200"))
         .count();
-    assert_eq!(pages, 3);
+    assert_eq!(pages, 6);
 }
 
 #[tokio::test(start_paused = true)]

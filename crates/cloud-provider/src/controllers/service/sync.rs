@@ -12,7 +12,7 @@ use tracing::info;
 use super::decide::{differs, hosts, needs_cleanup, wants_load_balancer};
 use super::{Record, ServiceController, SyncError, patch};
 use crate::cloud::{Balancer, LoadBalancers};
-use crate::data::{Ingress, Node, Service};
+use crate::data::{Ingress, Node, Service, Slim};
 use crate::error::CloudError;
 use crate::helpers::has_finalizer;
 
@@ -279,7 +279,7 @@ impl ServiceController {
     async fn patch(&self, service: &Service, mut body: Value) -> Result<(), kube::Error> {
         // Another Service of the same name answers with a conflict.
         body["metadata"]["uid"] = service.uid.as_str().into();
-        let services: Api<core::Service> = Api::namespaced(self.0.shared.client.clone(), &service.namespace);
+        let services: Api<Slim<core::Service>> = Api::namespaced(self.0.shared.client.clone(), &service.namespace);
         services
             .patch_status(&service.name, &PatchParams::default(), &Patch::Strategic(body))
             .await
