@@ -30,10 +30,7 @@ impl Failure {
     }
 
     pub(crate) fn forbidden() -> Self {
-        Self::new(
-            StatusCode::FORBIDDEN,
-            "You are not authorized to view this resource",
-        )
+        Self::new(StatusCode::FORBIDDEN, "You are not authorized to view this resource")
     }
 
     pub(crate) fn read_only() -> Self {
@@ -49,7 +46,10 @@ impl Failure {
     }
 
     pub(crate) fn bad_json(why: &serde_json::Error) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, format!("The request body cannot be read: {why}"))
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            format!("The request body cannot be read: {why}"),
+        )
     }
 
     pub(crate) fn conflict(why: impl Into<String>) -> Self {

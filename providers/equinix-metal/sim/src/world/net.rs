@@ -107,8 +107,16 @@ mod tests {
         assert_eq!(wide.network().to_string(), "10.1.2.0");
         assert_eq!(wide.netmask().to_string(), "255.255.255.128");
         assert!(wide.contains("10.1.2.127".parse().unwrap()) && !wide.contains("10.1.2.128".parse().unwrap()));
-        assert_eq!(block("255.255.255.255/32").room(32, vec![]).map(|b| b.nth(9).to_string()), Some("255.255.255.255".to_owned()));
+        assert_eq!(
+            block("255.255.255.255/32")
+                .room(32, vec![])
+                .map(|b| b.nth(9).to_string()),
+            Some("255.255.255.255".to_owned())
+        );
         assert_eq!(netmask_v6(56).to_string(), "ffff:ffff:ffff:ff00::");
-        assert_eq!(network_v6("2604:1380::".parse().unwrap(), 56, 2).to_string(), "2604:1380:0:200::");
+        assert_eq!(
+            network_v6("2604:1380::".parse().unwrap(), 56, 2).to_string(),
+            "2604:1380:0:200::"
+        );
     }
 }
