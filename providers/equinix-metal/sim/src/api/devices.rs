@@ -96,7 +96,7 @@ pub(crate) async fn create(ask: Ask) -> Answer {
     ask.write(StatusCode::CREATED, |world, caller| {
         let project = caller.project(world, ask.id("project"))?.id.clone();
         let new = checked(world, project, ask.body()?)?;
-        let id = world.create_device(new)?;
+        let id = world.create_device(new);
         let device = world.device(&id)?;
         Ok(Some(show::device(world, device, &Includes::of(&ask))))
     })

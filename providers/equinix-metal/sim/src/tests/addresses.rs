@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Client;
 use crate::{OTHER_PROJECT_ID, PROJECT_ID, Settings};
 
-fn one(more: Value) -> Value {
+fn one(more: &Value) -> Value {
     let mut wanted = json!({"type": "public_ipv4", "quantity": 1, "metro": "da", "fail_on_approval_required": true});
     wanted
         .as_object_mut()
@@ -54,7 +54,7 @@ async fn reservations_are_checked_before_they_are_made() {
         ),
         (json!({"metro": "xx"}), 422, "xx is not a valid metro"),
     ] {
-        let answer = client.post_own("ips", one(more.clone())).await;
+        let answer = client.post_own("ips", one(&more)).await;
         assert_eq!(answer.status, status, "{more}: {}", answer.text);
         if status == 422 {
             assert_eq!(answer.json, json!({"errors": [expected]}));
@@ -72,11 +72,11 @@ async fn reservations_are_checked_before_they_are_made() {
 async fn no_two_reservations_share_an_address_and_what_is_released_is_free_again() {
     let client = Client::new(Settings::default());
     let mut seen = BTreeSet::new();
-    for quantity in [1, 2, 1, 8, 1, 4, 1] {
-        let made = client.post_own("ips", one(json!({"quantity": quantity}))).await.json;
-        assert_eq!(made["cidr"], 32 - i64::from(quantity as u32).ilog2() as i64);
+    for quantity in [1_u32, 2, 1, 8, 1, 4, 1] {
+        let made = client.post_own("ips", one(&json!({"quantity": quantity}))).await.json;
+        assert_eq!(made["cidr"], 32 - quantity.ilog2());
         let first: std::net::Ipv4Addr = made["network"].as_str().unwrap().parse().unwrap();
-        for n in 0..quantity as u32 {
+        for n in 0..quantity {
             assert!(seen.insert(first.to_bits() + n), "{first} + {n} was given twice");
         }
     }
@@ -101,7 +101,7 @@ async fn tags_are_kept_to_the_letter_and_can_be_changed() {
         "cluster=a"
     ]);
     let made = client
-        .post_own("ips", one(json!({"tags": tags, "details": "hello"})))
+        .post_own("ips", one(&json!({"tags": tags, "details": "hello"})))
         .await;
     assert_eq!((&made.json["tags"], &made.json["details"]), (&tags, &json!("hello")));
     let path = format!("ips/{}", made.text_at("/id"));
@@ -117,11 +117,11 @@ async fn beyond_the_quota_a_reservation_is_refused_or_waits_for_somebody() {
     let mut state = client.sim.state();
     state["projects"][0]["quota"] = json!(2);
     client.sim.replace(state).unwrap();
-    assert_eq!(client.post_own("ips", one(json!({"quantity": 2}))).await.status, 201);
-    assert_eq!(client.post_own("ips", one(json!({}))).await.status, 422);
+    assert_eq!(client.post_own("ips", one(&json!({"quantity": 2}))).await.status, 201);
+    assert_eq!(client.post_own("ips", one(&json!({}))).await.status, 422);
     let waits = async || {
         client
-            .post_own("ips", one(json!({"fail_on_approval_required": false})))
+            .post_own("ips", one(&json!({"fail_on_approval_required": false})))
             .await
     };
     let (first, second) = (waits().await, waits().await);
@@ -157,7 +157,7 @@ async fn beyond_the_quota_a_reservation_is_refused_or_waits_for_somebody() {
     // Private addresses have no quota.
     assert_eq!(
         client
-            .post_own("ips", one(json!({"type": "private_ipv4"})))
+            .post_own("ips", one(&json!({"type": "private_ipv4"})))
             .await
             .status,
         201
@@ -242,7 +242,7 @@ async fn global_addresses_go_anywhere_and_to_several_devices_only_if_told() {
         client.sim.add_device_in(PROJECT_ID, "ny", "far"),
     );
     let made = client
-        .post_own("ips", one(json!({"type": "global_ipv4", "metro": null})))
+        .post_own("ips", one(&json!({"type": "global_ipv4", "metro": null})))
         .await;
     let body = json!({"address": made.text_at("/address")});
     assert_eq!(

@@ -25,7 +25,7 @@ async fn every_answer_says_what_it_is_and_how_much_may_still_be_asked() {
 async fn whoever_asks_too_much_is_told_when_to_come_again() {
     let rate = RateLimit {
         limit: 3,
-        window: std::time::Duration::from_secs(60),
+        window: std::time::Duration::from_mins(1),
     };
     let client = Client::new(Settings {
         rate_limit: Some(rate),

@@ -8,10 +8,8 @@ use crate::Settings;
 async fn walk(client: &Client, list: &str, member: &str, per_page: Option<usize>) -> Vec<Vec<String>> {
     let mut pages = Vec::new();
     loop {
-        let mut path = format!("{list}?page={}", pages.len() + 1);
-        if let Some(size) = per_page {
-            path.push_str(&format!("&per_page={size}"));
-        }
+        let size = per_page.map(|size| format!("&per_page={size}")).unwrap_or_default();
+        let path = format!("{list}?page={}{size}", pages.len() + 1);
         let answer = client.get_own(&path).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
         let entries = answer.json[member].as_array().unwrap();

@@ -71,21 +71,14 @@ impl World {
                 let block = own.block()?.room(31, taken.clone())?;
                 Some((block, own.id.clone()))
             });
-        let (block, parent) = match free {
-            Some(free) => free,
-            None => {
-                let pool = Block::around(PRIVATE_MANAGEMENT.0, PRIVATE_MANAGEMENT.1);
-                let whole = pool.room(PRIVATE_CIDR, self.taken_blocks())?;
-                let parent = self.management_block(
-                    project,
-                    metro,
-                    ReservationKind::PrivateIpv4,
-                    whole.network().to_string(),
-                    PRIVATE_CIDR,
-                );
-                (whole.room(31, taken)?, parent)
-            }
-        };
+        if let Some((block, parent)) = free {
+            return Some(self.nic(block, false, Some(parent)));
+        }
+        let pool = Block::around(PRIVATE_MANAGEMENT.0, PRIVATE_MANAGEMENT.1);
+        let whole = pool.room(PRIVATE_CIDR, self.taken_blocks())?;
+        let block = whole.room(31, taken)?;
+        let network = whole.network().to_string();
+        let parent = self.management_block(project, metro, ReservationKind::PrivateIpv4, network, PRIVATE_CIDR);
         Some(self.nic(block, false, Some(parent)))
     }
 
@@ -104,7 +97,7 @@ impl World {
             (network, parent)
         });
         let base = network.parse().unwrap_or(IPV6);
-        let free = (0..).map(|n| network_v6(base, 127, n)).find(|candidate| {
+        let free = (0..=u32::MAX).map(|n| network_v6(base, 127, n)).find(|candidate| {
             let address = Ipv6Addr::from_bits(candidate.to_bits() + 1).to_string();
             !self.nics().any(|nic| nic.address == address)
         });

@@ -68,7 +68,7 @@ impl World {
     /// Asks for BGP. Local is enabled at once; global waits for somebody's approval.
     pub(crate) fn enable_bgp(&mut self, project: &str, mut config: BgpConfig) -> Result<(), Failure> {
         if let Some(md5) = config.md5.as_deref()
-            && !(md5.is_empty() && !self.settings.strict_md5)
+            && (!md5.is_empty() || self.settings.strict_md5)
             && !good_password(md5)
         {
             return Err(Failure::invalid(

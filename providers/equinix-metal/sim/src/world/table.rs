@@ -51,14 +51,11 @@ impl<T: Row> Table<T> {
 
     /// Adds a row, in place of the one that has its id.
     pub(crate) fn insert(&mut self, row: T) {
-        let number = match self.index.get(row.id()) {
-            Some(number) => *number,
-            None => {
-                self.last += 1;
-                self.index.insert(row.id().into(), self.last);
-                self.last
-            }
-        };
+        let number = self.index.get(row.id()).copied().unwrap_or_else(|| {
+            self.last += 1;
+            self.index.insert(row.id().into(), self.last);
+            self.last
+        });
         self.rows.insert(number, Arc::new(row));
     }
 
