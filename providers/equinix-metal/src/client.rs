@@ -11,7 +11,6 @@ mod errors;
 mod exchange;
 mod ips;
 mod lenient;
-mod meter;
 mod pages;
 mod types;
 
@@ -20,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloud_http::{Client, Metrics, RetryPolicy, Secrets, StaticHeader, Tokens, Transport};
+use cloud_provider::meter::Meter;
 use http::HeaderName;
 use kit::Clock;
 use kube_kit::metrics::Registry;
@@ -34,7 +34,15 @@ pub use types::{
 };
 
 use exchange::Exchange;
-use meter::Meter;
+
+/// Waits for a call and counts it under its operation.
+async fn timed<T>(
+    meter: &Meter,
+    operation: &'static str,
+    call: impl Future<Output = Result<T, cloud_http::Error>>,
+) -> MetalResult<T> {
+    Ok(meter.time(operation, cloud_http::Error::class, call).await?)
+}
 
 /// How many items a page is asked to have: the most the API gives.
 const PAGE: u32 = 1000;

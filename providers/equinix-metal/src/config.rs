@@ -4,16 +4,15 @@
 //! unknown keys are warned of; what cannot work is refused at the start.
 
 mod back_end;
-mod selector;
 pub mod table;
 mod values;
 
+use cloud_provider::selector::{Selector, SelectorError};
 use secrecy::SecretString;
 use serde_json::Value;
 use tracing::{info, warn};
 
 pub use back_end::{BackEnd, BackEndError, EMLB_LOCATIONS};
-pub use selector::{Selector, SelectorError};
 
 use values::Values;
 

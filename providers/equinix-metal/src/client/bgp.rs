@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::lenient::nullable;
-use super::{BgpConfig, BgpNeighbor, BgpSession, MetalClient, MetalResult};
+use super::{BgpConfig, BgpNeighbor, BgpSession, MetalClient, MetalResult, timed};
 
 /// How the project is to speak BGP.
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ impl MetalClient {
         // An answer without a body stands for none, too.
         let call = self.0.api.call(OPERATION, Method::GET, path).sensitive();
         let call = call.json::<Option<BgpConfig>>();
-        let config = self.0.meter.time(OPERATION, call).await?.unwrap_or_default();
+        let config = timed(&self.0.meter, OPERATION, call).await?.unwrap_or_default();
         self.keep_secret(config.md5.as_ref());
         Ok(config)
     }
@@ -56,7 +56,7 @@ impl MetalClient {
         }
         let call = self.0.api.call(OPERATION, Method::POST, path).body(&body).sensitive();
         let call = async { call.send().await.map(drop) };
-        self.0.meter.time(OPERATION, call).await
+        timed(&self.0.meter, OPERATION, call).await
     }
 
     /// All BGP sessions of the project's devices, in one request.
@@ -79,7 +79,7 @@ impl MetalClient {
 
     async fn sessions(&self, operation: &'static str, path: String) -> MetalResult<Vec<BgpSession>> {
         let call = self.0.api.call(operation, Method::GET, path).json::<Sessions>();
-        Ok(self.0.meter.time(operation, call).await?.bgp_sessions)
+        Ok(timed(&self.0.meter, operation, call).await?.bgp_sessions)
     }
 
     /// Makes a session for `ipv4` or `ipv6`. Refused ([`super::MetalError::is_refused`]) when there is one already, and
@@ -91,7 +91,7 @@ impl MetalClient {
             .api
             .call(OPERATION, Method::POST, path(&["devices", device, "bgp", "sessions"]))
             .body(&json!({ "address_family": family }));
-        self.0.meter.time(OPERATION, call.json()).await
+        timed(&self.0.meter, OPERATION, call.json()).await
     }
 
     /// Removes a session. That it is gone already is success.
@@ -104,7 +104,7 @@ impl MetalClient {
         const OPERATION: &str = "list bgp neighbors";
         let path = path(&["devices", device, "bgp", "neighbors"]);
         let call = self.0.api.call(OPERATION, Method::GET, path).sensitive();
-        let neighbors = self.0.meter.time(OPERATION, call.json::<Neighbors>()).await?;
+        let neighbors = timed(&self.0.meter, OPERATION, call.json::<Neighbors>()).await?;
         for neighbor in &neighbors.bgp_neighbors {
             self.keep_secret(neighbor.md5_password.as_ref());
         }

@@ -3,7 +3,7 @@
 use cloud_http::path;
 use http::Method;
 
-use super::{Device, MetalClient, MetalResult, pages};
+use super::{Device, MetalClient, MetalResult, pages, timed};
 
 impl MetalClient {
     /// All devices of the project, from pages of a thousand.
@@ -11,7 +11,7 @@ impl MetalClient {
         const OPERATION: &str = "list devices";
         let path = path(&["projects", &self.0.project, "devices"]);
         let call = pages::all(&self.0.api, OPERATION, &path, "devices", &[]);
-        self.0.meter.time(OPERATION, call).await
+        timed(&self.0.meter, OPERATION, call).await
     }
 
     /// One device, of whatever project. [`super::MetalError::is_not_found`] says that there is none; that it is forbidden
@@ -19,7 +19,7 @@ impl MetalClient {
     pub async fn device(&self, id: &str) -> MetalResult<Device> {
         const OPERATION: &str = "read device";
         let call = self.0.api.call(OPERATION, Method::GET, path(&["devices", id]));
-        self.0.meter.time(OPERATION, call.json()).await
+        timed(&self.0.meter, OPERATION, call.json()).await
     }
 
     /// One device with the blocks that its addresses were taken from.
@@ -30,7 +30,7 @@ impl MetalClient {
             .api
             .call(OPERATION, Method::GET, path(&["devices", id]))
             .query("include", "ip_addresses.parent_block,parent_block");
-        self.0.meter.time(OPERATION, call.json()).await
+        timed(&self.0.meter, OPERATION, call.json()).await
     }
 
     /// All devices of the project with the blocks that their addresses were taken from, from pages of a thousand.
@@ -39,6 +39,6 @@ impl MetalClient {
         let path = path(&["projects", &self.0.project, "devices"]);
         let include = [("include", "ip_addresses.parent_block,parent_block")];
         let call = pages::all(&self.0.api, OPERATION, &path, "devices", &include);
-        self.0.meter.time(OPERATION, call).await
+        timed(&self.0.meter, OPERATION, call).await
     }
 }

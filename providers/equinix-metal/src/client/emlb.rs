@@ -3,14 +3,14 @@
 use std::fmt;
 
 use cloud_http::{Client, path};
+use cloud_provider::meter::Meter;
 use http::Method;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::lenient::nullable;
-use super::meter::Meter;
-use super::{MetalError, MetalResult};
+use super::{MetalError, MetalResult, timed};
 
 /// The load balancers of one project. Clones share everything.
 #[derive(Clone)]
@@ -199,7 +199,7 @@ impl EmlbClient {
             .body(&json!({ "add_pool_ids": add, "remove_pool_ids": remove }))
             // Adding twice is once.
             .repeatable();
-        self.meter.time(OPERATION, async { call.send().await.map(drop) }).await
+        timed(&self.meter, OPERATION, async { call.send().await.map(drop) }).await
     }
 
     /// Deletes a port. That it is gone already is success.
@@ -210,7 +210,7 @@ impl EmlbClient {
 
     async fn get<T: DeserializeOwned>(&self, operation: &'static str, path: String) -> MetalResult<T> {
         let call = self.api.call(operation, Method::GET, path);
-        self.meter.time(operation, call.json()).await
+        timed(&self.meter, operation, call.json()).await
     }
 
     async fn list<T: DeserializeOwned>(
@@ -230,12 +230,12 @@ impl EmlbClient {
                 .map(Option::unwrap_or_default)
                 .map_err(|error| unreadable(format!("the answer cannot be understood: {error}")))
         };
-        self.meter.time(operation, call).await
+        timed(&self.meter, operation, call).await
     }
 
     async fn create(&self, operation: &'static str, path: String, body: &Value) -> MetalResult<String> {
         let call = self.api.call(operation, Method::POST, path).body(body);
-        let created: Created = self.meter.time(operation, call.json()).await?;
+        let created: Created = timed(&self.meter, operation, call.json()).await?;
         if created.id.is_empty() {
             let text = "the answer has no id";
             return Err(MetalError::from(cloud_http::Error::new(
@@ -255,6 +255,6 @@ impl EmlbClient {
                 _ => Ok(()),
             }
         };
-        self.meter.time(operation, call).await
+        timed(&self.meter, operation, call).await
     }
 }

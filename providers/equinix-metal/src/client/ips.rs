@@ -5,7 +5,7 @@ use http::Method;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{IpAddress, MetalClient, MetalResult, Reservation, pages};
+use super::{IpAddress, MetalClient, MetalResult, Reservation, pages, timed};
 
 /// Whether assignments are wanted in full, or as mere links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl MetalClient {
             Assignments::Links => &[],
         };
         let call = pages::all(&self.0.api, OPERATION, &path, "ip_addresses", query);
-        self.0.meter.time(OPERATION, call).await
+        timed(&self.0.meter, OPERATION, call).await
     }
 
     /// One reservation, its assignments in full.
@@ -59,7 +59,7 @@ impl MetalClient {
             .api
             .call(OPERATION, Method::GET, path(&["ips", id]))
             .query("include", "assignments");
-        self.0.meter.time(OPERATION, call.json()).await
+        timed(&self.0.meter, OPERATION, call.json()).await
     }
 
     /// Reserves. Not repeated once it may have taken effect: look for the tags before trying again.
@@ -67,7 +67,7 @@ impl MetalClient {
         const OPERATION: &str = "reserve ip";
         let path = path(&["projects", &self.0.project, "ips"]);
         let call = self.0.api.call(OPERATION, Method::POST, path).body(request);
-        self.0.meter.time(OPERATION, call.json()).await
+        timed(&self.0.meter, OPERATION, call.json()).await
     }
 
     /// Releases a reservation. That it is gone already is success.
@@ -83,7 +83,7 @@ impl MetalClient {
             .api
             .call(OPERATION, Method::POST, path(&["devices", device, "ips"]))
             .body(&json!({ "address": address }));
-        self.0.meter.time(OPERATION, call.json()).await
+        timed(&self.0.meter, OPERATION, call.json()).await
     }
 
     /// Takes an address off its device. That it is off already is success.
@@ -100,6 +100,6 @@ impl MetalClient {
                 _ => Ok(()),
             }
         };
-        self.0.meter.time(operation, call).await
+        timed(&self.0.meter, operation, call).await
     }
 }

@@ -37,7 +37,7 @@ impl Values {
                     .warnings
                     .push(format!("{} is given more than once; the last one counts", setting.key));
             }
-            values.from_file(setting, value);
+            values.take(setting, value);
         }
         for setting in SETTINGS {
             let text = env(setting.env).map(|text| text.trim().to_owned());
@@ -49,7 +49,7 @@ impl Values {
         values
     }
 
-    fn from_file(&mut self, setting: &'static Setting, value: &Value) {
+    fn take(&mut self, setting: &'static Setting, value: &Value) {
         let text = match value {
             Value::Null => String::new(),
             Value::String(text) => text.trim().to_owned(),

@@ -1,0 +1,78 @@
+//! The provider, as the manager runs it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cloud_http::Transport;
+use cloud_provider::{Cloud, CloudError, Context, Instances};
+use kit::{Class, Clock};
+use tracing::info;
+
+use crate::client::{ClientSettings, MetalClient};
+use crate::config::{Config, ConfigError};
+use crate::{MetalInstances, provider_id};
+
+/// One project of Equinix Metal, for one cluster.
+pub struct EquinixMetal {
+    client: MetalClient,
+    instances: MetalInstances,
+}
+
+impl From<ConfigError> for CloudError {
+    fn from(error: ConfigError) -> Self {
+        CloudError::new(Class::Invalid, format!("provider config error: {error}"))
+    }
+}
+
+impl EquinixMetal {
+    /// The provider with this configuration, over the network unless another transport is given. Sends nothing yet.
+    pub fn new(config: Config, transport: Option<Transport>, clock: &Clock) -> Result<Self, CloudError> {
+        let client = MetalClient::new(&ClientSettings {
+            base_url: config.base_url.clone(),
+            emlb_url: config.emlb_url.clone(),
+            exchange_url: config.exchange_url.clone(),
+            api_key: config.api_key.clone(),
+            project: config.project.clone(),
+            transport,
+            clock: clock.clone(),
+        })?;
+        let _config = Arc::new(config);
+        Ok(Self {
+            instances: MetalInstances::new(client.clone()),
+            client,
+        })
+    }
+
+    /// The provider as the binary has it: configured by the content of `--cloud-config` and the environment.
+    pub fn from_file(file: Option<&[u8]>) -> Result<Arc<dyn Cloud>, CloudError> {
+        let config = Config::read(file, &|name| std::env::var(name).ok())?;
+        config.log();
+        Ok(Arc::new(Self::new(config, None, &Clock::system())?))
+    }
+
+    /// Its client.
+    pub fn client(&self) -> &MetalClient {
+        &self.client
+    }
+}
+
+#[async_trait]
+impl Cloud for EquinixMetal {
+    fn name(&self) -> &str {
+        provider_id::NAME
+    }
+
+    async fn initialize(&self, context: &Context) -> Result<(), CloudError> {
+        self.client.measure(&context.metrics);
+        info!("Initialize of cloud provider complete");
+        Ok(())
+    }
+
+    fn instances(&self) -> Option<&dyn Instances> {
+        Some(&self.instances)
+    }
+
+    fn owns(&self, provider_id: &str) -> bool {
+        provider_id::is_ours(provider_id)
+    }
+}
