@@ -1,2 +1,27 @@
 //! PhoenixNAP Bare Metal Cloud: a typed client of its APIs, and the cloud provider that keeps a cluster and an account in
 //! step.
+//!
+//! ```text
+//!  --cloud-config, PNAP_… ─► Config ─► PhoenixNap ─┬─► PnapInstances   servers as nodes
+//!                                                  └─► PnapClient ─► one token, four APIs
+//! ```
+//!
+//! It is not for creating servers: they join the cluster by other means, and are recognised by their names.
+//!
+//! | start with | for |
+//! |---|---|
+//! | [`PhoenixNap`] | the cloud, for a [`cloud_provider::Manager`] |
+//! | [`Config`] | what it is told |
+//! | [`client::PnapClient`] | the APIs |
+//! | [`ProviderId`] | which server a node is |
+
+pub mod client;
+mod cloud;
+mod config;
+mod instances;
+mod provider_id;
+
+pub use cloud::PhoenixNap;
+pub use config::{ANNOTATION_IP_LOCATION, Announcer, Config, LoadBalancer, LoadBalancerError};
+pub use instances::PnapInstances;
+pub use provider_id::{PROVIDER_NAME, ProviderId, ProviderIdError};

@@ -3,9 +3,15 @@
 use std::process::ExitCode;
 
 use cloud_provider::Manager;
+use phoenixnap::{PROVIDER_NAME, PhoenixNap};
 
-#[tokio::main]
+// There is little to compute, and one thread needs a third of the memory of several.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let manager = Manager::new("cloud-provider-phoenixnap", env!("CARGO_PKG_VERSION"));
-    ExitCode::from(manager.run(std::env::args().skip(1)).await)
+    let manager = Manager::new("cloud-provider-phoenixnap", env!("CARGO_PKG_VERSION"))
+        .cloud(PROVIDER_NAME, |config| PhoenixNap::factory(config.as_deref()))
+        .expect("one provider cannot be registered twice");
+    // There is only one provider, so nobody has to name it.
+    let args = std::iter::once(format!("--cloud-provider={PROVIDER_NAME}")).chain(std::env::args().skip(1));
+    ExitCode::from(manager.run(args).await)
 }

@@ -1,0 +1,156 @@
+//! Servers as the cluster's nodes.
+//!
+//! One list answers for all nodes. A server that is missing from it is asked for by its id, and only what the API denies
+//! then is gone: by 404, or by 403 with a list that can be read and does not have it.
+
+mod metadata;
+mod names;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cloud_provider::data::Node;
+use cloud_provider::{CloudError, Instances, Sighting, Unknown};
+use futures::StreamExt as _;
+use kit::Class;
+
+use crate::client::{PnapClient, PnapError, Server, ServerStatus};
+use crate::provider_id::{ProviderId, ProviderIdError};
+
+/// So many nodes are asked for one by one; for more of them a list costs less.
+const FEW: usize = 2;
+/// How many servers are asked for at a time.
+const AT_A_TIME: usize = 8;
+
+/// The servers of an account.
+#[derive(Clone, Debug)]
+pub struct PnapInstances {
+    client: PnapClient,
+}
+
+type Servers = BTreeMap<String, Server>;
+
+/// What was answered when a server was asked for by its id.
+enum Asked {
+    Found(Box<Server>),
+    /// Positively.
+    NotThere,
+    /// Not there, or not to be seen with this credential.
+    Forbidden(PnapError),
+    Failed(PnapError),
+}
+
+impl PnapInstances {
+    /// The servers that this client sees.
+    pub fn new(client: PnapClient) -> Self {
+        Self { client }
+    }
+
+    async fn list(&self) -> Result<Servers, PnapError> {
+        let servers = self.client.servers().await?;
+        Ok(servers.into_iter().map(|server| (server.id.clone(), server)).collect())
+    }
+
+    async fn ask(&self, id: String) -> (String, Asked) {
+        let asked = match self.client.server(&id).await {
+            Ok(server) => Asked::Found(Box::new(server)),
+            Err(error) if error.is_not_found() => Asked::NotThere,
+            Err(error) if error.is_missing() => Asked::Forbidden(error),
+            Err(error) => Asked::Failed(error),
+        };
+        (id, asked)
+    }
+
+    /// Asks for servers by their ids.
+    async fn ask_all(&self, ids: Vec<String>) -> BTreeMap<String, Asked> {
+        let asks = ids.into_iter().map(|id| self.ask(id));
+        let mut asked: BTreeMap<String, Asked> =
+            futures::stream::iter(asks).buffer_unordered(AT_A_TIME).collect().await;
+        if !asked.values().any(|asked| matches!(asked, Asked::Forbidden(_))) {
+            return asked;
+        }
+        // Whether the credential still has its rights shows in a list read after the refusals.
+        let listed = self.list().await;
+        for (id, asked) in &mut asked {
+            let Asked::Forbidden(refusal) = asked else { continue };
+            *asked = match &listed {
+                Ok(servers) => match servers.get(id) {
+                    Some(server) => Asked::Found(Box::new(server.clone())),
+                    None => Asked::NotThere,
+                },
+                Err(_) => Asked::Failed(refusal.clone()),
+            };
+        }
+        asked
+    }
+}
+
+/// What a node says about which server it is.
+enum Wanted {
+    Id(String),
+    Name,
+    Broken(ProviderIdError),
+}
+
+fn wanted(node: &Node) -> Wanted {
+    match ProviderId::parse(&node.provider_id) {
+        Ok(id) => Wanted::Id(id.server().to_owned()),
+        Err(ProviderIdError::Empty) => Wanted::Name,
+        Err(error) => Wanted::Broken(error),
+    }
+}
+
+#[async_trait]
+impl Instances for PnapInstances {
+    async fn look_up(&self, nodes: &[Arc<Node>]) -> Result<Vec<Sighting>, CloudError> {
+        let wanted: Vec<Wanted> = nodes.iter().map(|node| wanted(node)).collect();
+        let by_name = wanted.iter().any(|wanted| matches!(wanted, Wanted::Name));
+        let listed = if by_name || nodes.len() > FEW {
+            self.list().await?
+        } else {
+            Servers::new()
+        };
+        let mut missing: Vec<String> = wanted
+            .iter()
+            .filter_map(|wanted| match wanted {
+                Wanted::Id(id) if !listed.contains_key(id) => Some(id.clone()),
+                _ => None,
+            })
+            .collect();
+        missing.sort();
+        missing.dedup();
+        let asked = self.ask_all(missing).await;
+        let answer = |(node, wanted): (&Arc<Node>, &Wanted)| match wanted {
+            Wanted::Broken(ProviderIdError::Foreign(_)) => Sighting::Unknown(Unknown::Foreign),
+            Wanted::Broken(error) => failed(CloudError::new(Class::Invalid, error.to_string())),
+            Wanted::Name => match names::find(node, listed.values()) {
+                Ok(Some(server)) => sighting(node, server),
+                Ok(None) => Sighting::Unknown(Unknown::NoMatch),
+                Err(error) => failed(CloudError::new(Class::Invalid, error.to_string())),
+            },
+            Wanted::Id(id) => match (listed.get(id), asked.get(id)) {
+                (Some(server), _) => sighting(node, server),
+                (None, Some(Asked::Found(server))) => sighting(node, server),
+                (None, Some(Asked::NotThere)) => Sighting::Gone,
+                (None, Some(Asked::Forbidden(error) | Asked::Failed(error))) => failed(error.clone().into()),
+                (None, None) => Sighting::Unknown(Unknown::NoMatch),
+            },
+        };
+        Ok(nodes.iter().zip(&wanted).map(answer).collect())
+    }
+}
+
+fn failed(error: CloudError) -> Sighting {
+    Sighting::Unknown(Unknown::Failed(error))
+}
+
+fn sighting(node: &Node, server: &Server) -> Sighting {
+    if server.status == ServerStatus::PoweredOff {
+        return Sighting::ShutDown;
+    }
+    match metadata::of(node, server) {
+        Ok(metadata) => Sighting::Running(metadata),
+        Err(error) => failed(CloudError::new(Class::Transient, error.to_string())),
+    }
+}
