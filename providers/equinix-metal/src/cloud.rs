@@ -4,18 +4,20 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cloud_http::Transport;
-use cloud_provider::{Cloud, CloudError, Context, Instances};
+use cloud_provider::{Cloud, CloudError, Context, Instances, LoadBalancers};
 use kit::{Class, Clock};
 use tracing::info;
 
 use crate::client::{ClientSettings, MetalClient};
 use crate::config::{Config, ConfigError};
+use crate::load_balancers::MetalLoadBalancers;
 use crate::{MetalInstances, provider_id};
 
 /// One project of Equinix Metal, for one cluster.
 pub struct EquinixMetal {
     client: MetalClient,
     instances: MetalInstances,
+    load_balancers: Option<MetalLoadBalancers>,
 }
 
 impl From<ConfigError> for CloudError {
@@ -36,9 +38,10 @@ impl EquinixMetal {
             transport,
             clock: clock.clone(),
         })?;
-        let _config = Arc::new(config);
+        let config = Arc::new(config);
         Ok(Self {
             instances: MetalInstances::new(client.clone()),
+            load_balancers: MetalLoadBalancers::new(client.clone(), config),
             client,
         })
     }
@@ -64,12 +67,19 @@ impl Cloud for EquinixMetal {
 
     async fn initialize(&self, context: &Context) -> Result<(), CloudError> {
         self.client.measure(&context.metrics);
+        if let Some(load_balancers) = &self.load_balancers {
+            load_balancers.initialize(context).await?;
+        }
         info!("Initialize of cloud provider complete");
         Ok(())
     }
 
     fn instances(&self) -> Option<&dyn Instances> {
         Some(&self.instances)
+    }
+
+    fn load_balancers(&self) -> Option<&dyn LoadBalancers> {
+        self.load_balancers.as_ref().map(|it| it as &dyn LoadBalancers)
     }
 
     fn owns(&self, provider_id: &str) -> bool {

@@ -1,0 +1,210 @@
+//! Load balancers for Services.
+//!
+//! ```text
+//! kube-vip, empty, MetalLB ─► eip:  reservation ─► BGP sessions and node annotations ─► announcer
+//! EMLB                     ─► emlb: load balancer ─► ports ─► pools ─► origins
+//! ```
+//!
+//! Mirrors `metal/loadbalancers.go` of cloud-provider-equinix-metal.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cloud_provider::data::{Node, Service};
+use cloud_provider::{Balancer, CloudError, Context, LoadBalancers, OwnedBalancer};
+use k8s_openapi::api::core::v1 as core;
+use kit::{Backoff, Class};
+use kube::Api;
+use kube_kit::{Recorder, retry};
+use tracing::warn;
+
+use crate::client::MetalClient;
+use crate::config::{BackEnd, Config};
+use crate::reservations;
+
+mod eip;
+mod emlb;
+
+pub use eip::ANNOTATION_ASSIGNED;
+
+/// Whose events they are.
+pub(crate) const COMPONENT: &str = "cloud-provider-equinix-metal";
+/// The Service, and its EndpointSlices, through which the API server is reached from outside. In `kube-system`.
+pub const CONTROL_PLANE_SERVICE: &str = "cloud-provider-equinix-metal-kubernetes-external";
+/// The namespace whose UID tells clusters apart.
+pub const SYSTEM: &str = "kube-system";
+
+/// The load balancers of one cluster. Clones share everything.
+#[derive(Clone)]
+pub struct MetalLoadBalancers(Arc<Inner>);
+
+struct Inner {
+    client: MetalClient,
+    config: Arc<Config>,
+    running: OnceLock<Running>,
+}
+
+/// What is there once the cloud was initialised.
+pub(crate) struct Running {
+    /// What the manager gives.
+    pub context: Context,
+    /// The cluster's ID.
+    pub cluster: String,
+    /// Tells people.
+    pub recorder: Recorder,
+    kind: Kind,
+}
+
+enum Kind {
+    Eip(Box<eip::EipBalancers>),
+    Emlb(emlb::EmlbBalancers),
+}
+
+/// Whether this is the Service of the control plane, which is no Service's business but the control plane's.
+pub(crate) fn is_control_plane(service: &Service) -> bool {
+    service.namespace == SYSTEM && service.name == CONTROL_PLANE_SERVICE
+}
+
+impl MetalLoadBalancers {
+    /// The load balancers that the configuration asks for; nothing when it asks for none.
+    pub fn new(client: MetalClient, config: Arc<Config>) -> Option<Self> {
+        config.back_end.as_ref()?;
+        Some(Self(Arc::new(Inner {
+            client,
+            config,
+            running: OnceLock::new(),
+        })))
+    }
+
+    /// To be called once, from [`cloud_provider::Cloud::initialize`]: finds out which cluster this is, and starts the task
+    /// that keeps sessions and annotations current.
+    pub async fn initialize(&self, context: &Context) -> Result<(), CloudError> {
+        let inner = &*self.0;
+        let Some(back_end) = &inner.config.back_end else {
+            return Ok(());
+        };
+        let cluster = cluster_id(context).await?;
+        let kind = match back_end {
+            BackEnd::Emlb { metro } => Kind::Emlb(emlb::EmlbBalancers::new(&inner.client, &inner.config, metro)),
+            announced => Kind::Eip(Box::new(eip::EipBalancers::new(
+                &inner.client,
+                &inner.config,
+                announced,
+                context,
+            ))),
+        };
+        let running = Running {
+            context: context.clone(),
+            cluster,
+            recorder: context.recorder.component(COMPONENT),
+            kind,
+        };
+        if inner.running.set(running).is_ok() {
+            let (this, stop) = (self.clone(), context.stop.clone());
+            context.tasks.spawn(async move {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = this.refresh() => {}
+                }
+            });
+        }
+        Ok(())
+    }
+
+    async fn refresh(&self) {
+        if let Ok(running) = self.running()
+            && let Kind::Eip(balancers) = &running.kind
+        {
+            balancers.refresh(running).await;
+        }
+    }
+
+    fn running(&self) -> Result<&Running, CloudError> {
+        let running = self.0.running.get();
+        running.ok_or_else(|| CloudError::new(Class::Transient, "the cloud is not initialised yet"))
+    }
+}
+
+/// The UID of the system namespace. Waits for the API server; that it may not be read does not pass by itself.
+async fn cluster_id(context: &Context) -> Result<String, CloudError> {
+    let namespaces: Api<core::Namespace> = Api::all(context.client.clone());
+    let mut waits = Backoff::new(Duration::from_secs(1), Duration::from_secs(30)).jitter(0.2);
+    loop {
+        let error = match namespaces.get_metadata(SYSTEM).await {
+            Ok(namespace) => match namespace.metadata.uid.filter(|uid| !uid.is_empty()) {
+                Some(uid) => return Ok(uid),
+                None => CloudError::new(Class::Permanent, "the kube-system namespace has no UID"),
+            },
+            Err(error) => {
+                let class = retry::class(&error);
+                CloudError::new(class, "failed to get kube-system namespace").because(error)
+            }
+        };
+        if !error.class().is_temporary() || context.stop.is_cancelled() {
+            return Err(error);
+        }
+        warn!("{}; trying again", kit::chain(&error));
+        context
+            .clock
+            .sleep(waits.next().unwrap_or(Duration::from_secs(30)))
+            .await;
+    }
+}
+
+#[async_trait]
+impl LoadBalancers for MetalLoadBalancers {
+    async fn get(&self, _cluster: &str, service: &Service) -> Result<Option<Balancer>, CloudError> {
+        let running = self.running()?;
+        match &running.kind {
+            Kind::Eip(balancers) => balancers.get(running, service).await,
+            Kind::Emlb(balancers) => balancers.get(running, service).await,
+        }
+    }
+
+    fn name(&self, _cluster: &str, service: &Service) -> String {
+        let cluster = self.0.running.get().map_or("", |running| &running.cluster);
+        reservations::balancer_name(cluster, service)
+    }
+
+    async fn ensure(&self, _cluster: &str, service: &Service, nodes: &[Arc<Node>]) -> Result<Balancer, CloudError> {
+        let running = self.running()?;
+        let result = match &running.kind {
+            Kind::Eip(balancers) => balancers.ensure(running, service, nodes).await,
+            Kind::Emlb(balancers) => balancers.ensure(running, service, nodes).await,
+        };
+        result.map_err(|error| about(service, "failed to add service", error))
+    }
+
+    async fn update(&self, _cluster: &str, service: &Service, nodes: &[Arc<Node>]) -> Result<(), CloudError> {
+        let running = self.running()?;
+        match &running.kind {
+            Kind::Eip(balancers) => balancers.update(running, service, nodes).await,
+            Kind::Emlb(balancers) => balancers.ensure(running, service, nodes).await.map(drop),
+        }
+    }
+
+    async fn delete(&self, _cluster: &str, service: &Service) -> Result<(), CloudError> {
+        let running = self.running()?;
+        match &running.kind {
+            Kind::Eip(balancers) => balancers.delete(running, service).await,
+            Kind::Emlb(balancers) => balancers.delete(running, service).await,
+        }
+    }
+
+    async fn list(&self, _cluster: &str) -> Result<Option<Vec<OwnedBalancer>>, CloudError> {
+        let running = self.running()?;
+        match &running.kind {
+            Kind::Eip(balancers) => balancers.list(running).await.map(Some),
+            Kind::Emlb(balancers) => balancers.list(running).await.map(Some),
+        }
+    }
+}
+
+/// Names the Service in a failure. What is under way stays as it is.
+fn about(service: &Service, what: &str, error: CloudError) -> CloudError {
+    match error {
+        CloudError::Failed { class, .. } => CloudError::new(class, format!("{what} {}", service.name)).because(error),
+        other => other,
+    }
+}
