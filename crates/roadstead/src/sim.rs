@@ -1,6 +1,7 @@
 //! `roadstead sim`: a simulated cloud on this machine, for as long as the command runs.
 
 mod certificate;
+mod equinix_metal;
 mod kubernetes;
 mod phoenixnap;
 
@@ -54,6 +55,8 @@ pub struct Args {
 enum Name {
     /// Rackspace Spot: its API, login, auction and prices, and a Kubernetes API for each cluster.
     RackspaceSpot,
+    /// Equinix Metal: devices, Elastic IPs, BGP and load balancers.
+    EquinixMetal,
     /// PhoenixNAP Bare Metal Cloud: its login, servers, IP blocks, tags and networks.
     #[value(name = "phoenixnap")]
     PhoenixNap,
@@ -80,6 +83,7 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
         .map_err(|error| Failure::other(&format!("listen on {}", args.listen), error))?;
     match args.name {
         Name::RackspaceSpot => rackspace_spot(&args, clock, state, listener, stop).await,
+        Name::EquinixMetal => equinix_metal::run(&args, clock, state, listener, stop).await,
         Name::PhoenixNap => self::phoenixnap::run(&args, clock, state, listener, stop).await,
         Name::Kubernetes => kubernetes::run(&args, clock, listener, stop).await,
     }
