@@ -11,7 +11,11 @@ fn ask(sim: &Sim, method: &str, path: &str, body: &Value) -> (u16, Value) {
     let url = format!("{}{path}", sim.text("url"));
     let (authority, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
     let key = sim.ready["config"]["apiKey"].as_str().unwrap();
-    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let body = if body.is_null() {
+        String::new()
+    } else {
+        body.to_string()
+    };
     let mut stream = std::net::TcpStream::connect(authority).unwrap();
     let head = format!("{method} /{path} HTTP/1.0\r\nHost: {authority}\r\nX-Auth-Token: {key}");
     write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
@@ -40,7 +44,10 @@ fn a_device_is_ordered_and_comes_up_as_fast_as_the_clock_runs() {
     assert_eq!(list["devices"][0]["state"], "active");
     let (_, log) = ask(&sim, "GET", "/_sim/requests", &Value::Null);
     assert_eq!(log[0]["method"], "POST");
-    assert_eq!(ask(&sim, "GET", "/_sim/leaks", &Value::Null).1["reservations"], json!([]));
+    assert_eq!(
+        ask(&sim, "GET", "/_sim/leaks", &Value::Null).1["reservations"],
+        json!([])
+    );
 }
 
 #[test]
