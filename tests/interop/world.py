@@ -6,6 +6,8 @@ Written from the protocol and the provider's published API; it shares no code wi
 import base64
 import contextlib
 import json
+import os
+import pathlib
 import re
 import socket
 import ssl
@@ -200,3 +202,12 @@ def forms(secret):
         padded = b"\0" * offset + secret.encode()
         encoded = base64.b64encode(padded).decode().rstrip("=")
         yield encoded[-(-offset * 8 // 6):len(padded) * 8 // 6]
+
+
+def leave(text, secrets):
+    """Puts what was seen beside what other tests leave for the search, as crates/cloud-sim/src/evidence.rs does."""
+    if directory := os.environ.get("ROADSTEAD_EVIDENCE"):
+        place = pathlib.Path(directory)
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "interop.output").write_text(text)
+        (place / "interop.planted").write_text("\n".join(secrets))

@@ -109,6 +109,7 @@ async fn a_manager_lives_and_dies_on_real_sockets() {
     }
     assert!(asked("/metrics", None).await.starts_with("HTTP/1.1 403"));
     let metrics = asked("/metrics", admin.clone()).await;
+    cloud_sim::evidence::leave("metrics", &metrics);
     for line in [
         "node_controller_initial_node_sync_delay_seconds_count 1",
         "rest_client_requests_total{code=\"200\",method=\"PATCH\"",

@@ -95,6 +95,7 @@ impl Debug for Front {
 impl Front {
     /// The front of `cloud`.
     pub fn new(cloud: Arc<dyn Cloud>) -> Self {
+        crate::evidence::listen();
         let faults = Faults::new(cloud.seed());
         Self(Arc::new(Inner {
             cloud,
@@ -172,6 +173,7 @@ impl Front {
 
 /// Logs a request, lets a fault at it, and passes it on.
 async fn pass(State(front): State<Front>, request: Request, next: Next) -> Response {
+    crate::evidence::plant_headers(request.headers());
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let action = front.0.faults.strike(&method, uri.path());
     let kind = action.as_ref().map(Action::kind);

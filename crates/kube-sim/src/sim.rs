@@ -36,7 +36,8 @@ pub(crate) struct Inner {
     pub faults: Mutex<FaultState>,
     pub tokens: Mutex<StaticTokens>,
     pub clock: Clock,
-    pub version: String,
+    /// The `gitVersion` of `/version`.
+    pub version: Mutex<String>,
     pub authority: Authority,
     pub signer: Signer,
     pub admin_token: String,
@@ -50,7 +51,7 @@ pub(crate) struct Inner {
 impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KubeSim")
-            .field("version", &self.version)
+            .field("version", &self.version())
             .field("controllers", &self.controllers)
             .finish_non_exhaustive()
     }
@@ -67,6 +68,10 @@ impl Inner {
 
     pub fn tokens(&self) -> MutexGuard<'_, StaticTokens> {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn version(&self) -> String {
+        self.version.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A write by the server's own hand.
@@ -126,6 +131,12 @@ impl KubeSim {
     /// The certificate of the authority that signs the serving certificate, as PEM.
     pub fn ca_pem(&self) -> &str {
         self.0.authority.pem()
+    }
+
+    /// From now on `/version` answers with this `gitVersion`, as after an upgrade of the control plane.
+    pub fn set_version(&self, version: &str) {
+        let mut running = self.0.version.lock().unwrap_or_else(PoisonError::into_inner);
+        version.clone_into(&mut running);
     }
 
     /// The clock that everything here reads.

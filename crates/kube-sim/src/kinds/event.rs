@@ -158,6 +158,7 @@ fn series(object: &Value) -> Vec<FieldError> {
 }
 
 fn common(object: &Value, controller_field: &str) -> Vec<FieldError> {
+    cloud_sim::evidence::leave("events", &object.to_string());
     let mut errors = Vec::new();
     let namespace = text(&object["metadata"], "namespace");
     let involved = text(&object["involvedObject"], "namespace");

@@ -118,6 +118,7 @@ impl Builder {
 
     /// Makes the server.
     pub fn try_build(self) -> Result<KubeSim, BuildError> {
+        cloud_sim::evidence::listen();
         let mut rng = fastrand::Rng::with_seed(self.seed);
         let admin_token = format!("admin-{:016x}{:016x}", rng.u64(..), rng.u64(..));
         let mut hosts: Vec<String> = ["127.0.0.1", "::1", "localhost", "kubernetes", "kubernetes.default.svc"]
@@ -137,7 +138,7 @@ impl Builder {
             faults: Mutex::new(FaultState::default()),
             tokens: Mutex::new(StaticTokens::from([(admin_token.clone(), admin)])),
             clock: self.clock,
-            version: self.version,
+            version: Mutex::new(self.version),
             authority: Authority::new().map_err(BuildError::Authority)?,
             signer: Signer::new(),
             admin_token,

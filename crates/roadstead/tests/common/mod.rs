@@ -108,6 +108,7 @@ impl Home {
             out: String::from_utf8(stdout).unwrap(),
             err: String::from_utf8(stderr).unwrap(),
         };
+        cloud_sim::evidence::leave("output", &format!("{args:?}\n{}{}", done.out, done.err));
         assert!(
             !done.out.contains(SECRET) && !done.err.contains(SECRET),
             "{args:?} prints the credential"
