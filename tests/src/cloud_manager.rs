@@ -27,6 +27,8 @@ pub use front::CloudFront;
 pub use process::Manager;
 pub use subject::{Machine, Subject};
 
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Looks every few milliseconds until it sees something; `None` after `most`.
@@ -41,4 +43,31 @@ pub async fn within<T>(most: Duration, mut look: impl FnMut() -> Option<T>) -> O
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// Builds an example or binary of a crate as tests are built, and gives its path. `kind` is `example` or `bin`.
+fn build(package: &str, kind: &str, name: &str) -> PathBuf {
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--package", package, &format!("--{kind}"), name])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status();
+    assert!(built.unwrap().success(), "cannot build {name}");
+    // This program is in target/debug/deps.
+    let mut path = std::env::current_exe().unwrap();
+    path.pop();
+    path.pop();
+    if kind == "example" {
+        path.push("examples");
+    }
+    path.join(name)
+}
+
+/// An example of a crate, built as tests are.
+pub fn example(package: &str, name: &str) -> PathBuf {
+    build(package, "example", name)
+}
+
+/// A binary of a crate, built as tests are.
+pub fn binary(package: &str, name: &str) -> PathBuf {
+    build(package, "bin", name)
 }

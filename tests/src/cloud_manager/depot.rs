@@ -96,3 +96,8 @@ fn found(value: Option<Value>) -> Response {
         |value| Json(value).into_response(),
     )
 }
+
+/// The framework itself, as it is in the tree.
+pub fn built() -> Subject {
+    subject(super::example("cloud-provider", "depot"))
+}

@@ -221,6 +221,8 @@ impl NodeController {
             }
         };
         inner.shared.alarms.clear(ALARM);
+        // Each node as it was is let go once it is written, so that a large cluster never stands in memory twice.
+        drop(nodes);
         let pairs = waiting.into_iter().zip(seen).collect();
         let bring = |((work, node), seen): ((Work<String>, Arc<Node>), Sighting)| async move {
             match self.bring(&node, seen).await {
