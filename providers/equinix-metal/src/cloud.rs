@@ -10,6 +10,7 @@ use tracing::info;
 
 use crate::client::{ClientSettings, MetalClient};
 use crate::config::{Config, ConfigError};
+use crate::control_plane::{ControlPlane, Prober};
 use crate::load_balancers::MetalLoadBalancers;
 use crate::{MetalInstances, provider_id};
 
@@ -18,6 +19,7 @@ pub struct EquinixMetal {
     client: MetalClient,
     instances: MetalInstances,
     load_balancers: Option<MetalLoadBalancers>,
+    control_plane: Option<ControlPlane>,
 }
 
 impl From<ConfigError> for CloudError {
@@ -29,6 +31,12 @@ impl From<ConfigError> for CloudError {
 impl EquinixMetal {
     /// The provider with this configuration, over the network unless another transport is given. Sends nothing yet.
     pub fn new(config: Config, transport: Option<Transport>, clock: &Clock) -> Result<Self, CloudError> {
+        let prober = match &transport {
+            Some(transport) => Prober::over(transport.clone()),
+            None => Prober::network().map_err(|error| {
+                CloudError::new(Class::Permanent, "set up the health checks of the control plane").because(error)
+            })?,
+        };
         let client = MetalClient::new(&ClientSettings {
             base_url: config.base_url.clone(),
             emlb_url: config.emlb_url.clone(),
@@ -38,10 +46,14 @@ impl EquinixMetal {
             transport,
             clock: clock.clone(),
         })?;
+        if let Some(password) = &config.bgp_pass {
+            client.secrets().add(password);
+        }
         let config = Arc::new(config);
         Ok(Self {
             instances: MetalInstances::new(client.clone()),
-            load_balancers: MetalLoadBalancers::new(client.clone(), config),
+            load_balancers: MetalLoadBalancers::new(client.clone(), config.clone()),
+            control_plane: ControlPlane::new(client.clone(), config, prober),
             client,
         })
     }
@@ -69,6 +81,9 @@ impl Cloud for EquinixMetal {
         self.client.measure(&context.metrics);
         if let Some(load_balancers) = &self.load_balancers {
             load_balancers.initialize(context).await?;
+        }
+        if let Some(control_plane) = &self.control_plane {
+            control_plane.start(context);
         }
         info!("Initialize of cloud provider complete");
         Ok(())

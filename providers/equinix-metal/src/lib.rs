@@ -4,6 +4,7 @@ mod bgp;
 pub mod client;
 mod cloud;
 pub mod config;
+pub mod control_plane;
 mod instances;
 pub mod load_balancers;
 pub mod provider_id;

@@ -27,6 +27,7 @@ mod eip;
 mod emlb;
 
 pub use eip::ANNOTATION_ASSIGNED;
+pub(crate) use emlb::is_control_plane_node;
 
 /// Whose events they are.
 pub(crate) const COMPONENT: &str = "cloud-provider-equinix-metal";
