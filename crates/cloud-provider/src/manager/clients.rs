@@ -67,6 +67,7 @@ impl Clients {
             master: parsed.optional("master"),
             rate: None,
             requests: Some(Requests::new(&metrics)),
+            pod: None,
         };
         let agent = format!("{command}/{version}");
         let make = move |purpose: Purpose| -> BoxFuture<'static, _> {
