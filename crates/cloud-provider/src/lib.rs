@@ -35,6 +35,7 @@ pub mod config;
 pub mod controllers;
 pub mod data;
 mod error;
+pub mod fresh;
 pub mod helpers;
 pub mod manager;
 pub mod manifests;

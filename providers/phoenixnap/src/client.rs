@@ -161,7 +161,7 @@ impl<'a> Counted<'a> {
     async fn json<T: DeserializeOwned>(self) -> PnapResult<T> {
         let answer = self
             .meter
-            .time(self.operation, cloud_http::Error::class, self.call.json());
+            .time(self.operation, cloud_http::Error::class, Box::pin(self.call.json()));
         Ok(answer.await?)
     }
 
@@ -174,7 +174,7 @@ impl<'a> Counted<'a> {
     async fn send(self) -> PnapResult<Reply> {
         let answer = self
             .meter
-            .time(self.operation, cloud_http::Error::class, self.call.send());
+            .time(self.operation, cloud_http::Error::class, Box::pin(self.call.send()));
         Ok(answer.await?)
     }
 }

@@ -6,11 +6,13 @@
 mod metadata;
 mod names;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use cloud_provider::data::Node;
+use cloud_provider::fresh::Fresh;
 use cloud_provider::{CloudError, Instances, Sighting, Unknown};
 use futures::StreamExt as _;
 use kit::Class;
@@ -18,18 +20,45 @@ use kit::Class;
 use crate::client::{PnapClient, PnapError, Server, ServerStatus};
 use crate::provider_id::{ProviderId, ProviderIdError};
 
-/// So many nodes are asked for one by one; for more of them a list costs less.
-const FEW: usize = 2;
+/// How old a list of servers may be. The controllers that ask at the same time share one.
+const FRESH: Duration = Duration::from_secs(5);
+/// How old it may be where it lacks a server: many nodes may be waiting for theirs.
+const FRESHER: Duration = Duration::from_secs(1);
 /// How many servers are asked for at a time.
 const AT_A_TIME: usize = 8;
 
 /// The servers of an account.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct PnapInstances {
     client: PnapClient,
+    listed: Fresh<Servers, PnapError>,
 }
 
-type Servers = BTreeMap<String, Server>;
+/// The servers of a list.
+#[derive(Debug, Default)]
+struct Servers {
+    by_id: BTreeMap<String, Server>,
+    /// The ids of those with a hostname, in lower case.
+    by_name: HashMap<String, Vec<String>>,
+}
+
+impl Servers {
+    fn new(servers: Vec<Server>) -> Self {
+        let mut all = Self::default();
+        for server in servers {
+            let named = all.by_name.entry(server.hostname.to_ascii_lowercase()).or_default();
+            named.push(server.id.clone());
+            all.by_id.insert(server.id.clone(), server);
+        }
+        all
+    }
+
+    /// The servers with this hostname, in any case.
+    fn named(&self, name: &str) -> impl Iterator<Item = &Server> {
+        let ids = self.by_name.get(&name.to_ascii_lowercase()).into_iter().flatten();
+        ids.filter_map(|id| self.by_id.get(id))
+    }
+}
 
 /// What was answered when a server was asked for by its id.
 enum Asked {
@@ -44,12 +73,14 @@ enum Asked {
 impl PnapInstances {
     /// The servers that this client sees.
     pub fn new(client: PnapClient) -> Self {
-        Self { client }
+        Self {
+            client,
+            listed: Fresh::default(),
+        }
     }
 
     async fn list(&self) -> Result<Servers, PnapError> {
-        let servers = self.client.servers().await?;
-        Ok(servers.into_iter().map(|server| (server.id.clone(), server)).collect())
+        Ok(Servers::new(self.client.servers().await?))
     }
 
     async fn ask(&self, id: String) -> (String, Asked) {
@@ -71,11 +102,11 @@ impl PnapInstances {
             return asked;
         }
         // Whether the credential still has its rights shows in a list read after the refusals.
-        let listed = self.list().await;
+        let listed = self.listed.now(self.list()).await;
         for (id, asked) in &mut asked {
             let Asked::Forbidden(refusal) = asked else { continue };
             *asked = match &listed {
-                Ok(servers) => match servers.get(id) {
+                Ok(servers) => match servers.by_id.get(id) {
                     Some(server) => Asked::Found(Box::new(server.clone())),
                     None => Asked::NotThere,
                 },
@@ -105,16 +136,22 @@ fn wanted(node: &Node) -> Wanted {
 impl Instances for PnapInstances {
     async fn look_up(&self, nodes: &[Arc<Node>]) -> Result<Vec<Sighting>, CloudError> {
         let wanted: Vec<Wanted> = nodes.iter().map(|node| wanted(node)).collect();
-        let by_name = wanted.iter().any(|wanted| matches!(wanted, Wanted::Name));
-        let listed = if by_name || nodes.len() > FEW {
-            self.list().await?
-        } else {
-            Servers::new()
+        let mut listed = self.listed.get(FRESH, self.list()).await?;
+        let lacks = |listed: &Servers| {
+            let mut pairs = nodes.iter().zip(&wanted);
+            pairs.any(|(node, wanted)| match wanted {
+                Wanted::Id(id) => !listed.by_id.contains_key(id),
+                Wanted::Name => matches!(names::find(node, listed.named(&node.name)), Ok(None)),
+                Wanted::Broken(_) => false,
+            })
         };
+        if lacks(&listed) {
+            listed = self.listed.get(FRESHER, self.list()).await?;
+        }
         let mut missing: Vec<String> = wanted
             .iter()
             .filter_map(|wanted| match wanted {
-                Wanted::Id(id) if !listed.contains_key(id) => Some(id.clone()),
+                Wanted::Id(id) if !listed.by_id.contains_key(id) => Some(id.clone()),
                 _ => None,
             })
             .collect();
@@ -124,12 +161,12 @@ impl Instances for PnapInstances {
         let answer = |(node, wanted): (&Arc<Node>, &Wanted)| match wanted {
             Wanted::Broken(ProviderIdError::Foreign(_)) => Sighting::Unknown(Unknown::Foreign),
             Wanted::Broken(error) => failed(CloudError::new(Class::Invalid, error.to_string())),
-            Wanted::Name => match names::find(node, listed.values()) {
+            Wanted::Name => match names::find(node, listed.named(&node.name)) {
                 Ok(Some(server)) => sighting(node, server),
                 Ok(None) => Sighting::Unknown(Unknown::NoMatch),
                 Err(error) => failed(CloudError::new(Class::Invalid, error.to_string())),
             },
-            Wanted::Id(id) => match (listed.get(id), asked.get(id)) {
+            Wanted::Id(id) => match (listed.by_id.get(id), asked.get(id)) {
                 (Some(server), _) => sighting(node, server),
                 (None, Some(Asked::Found(server))) => sighting(node, server),
                 (None, Some(Asked::NotThere)) => Sighting::Gone,
@@ -149,8 +186,5 @@ fn sighting(node: &Node, server: &Server) -> Sighting {
     if server.status == ServerStatus::PoweredOff {
         return Sighting::ShutDown;
     }
-    match metadata::of(node, server) {
-        Ok(metadata) => Sighting::Running(metadata),
-        Err(error) => failed(CloudError::new(Class::Transient, error.to_string())),
-    }
+    Sighting::Running(metadata::of(node, server))
 }

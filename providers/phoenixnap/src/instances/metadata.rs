@@ -9,28 +9,15 @@ use cloud_provider::names::ANNOTATION_PROVIDED_NODE_IP;
 use crate::client::Server;
 use crate::provider_id::ProviderId;
 
-/// The server has no address at all, or none yet.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("server {id} ({hostname}) has no address yet: could not get at least one private or public ip")]
-pub(super) struct NoAddress {
-    id: String,
-    hostname: String,
-}
-
 /// Type, location and addresses: the host name, then what kubelet was told if the API does not know it, then public and
-/// private ones in the order of the API, each once. Addresses of either family count, and one of any kind is enough.
+/// private ones in the order of the API, each once. Addresses of either family count, and one of any kind is enough. Without
+/// one the name is not told either: it alone is no way to a node.
 ///
 /// Differs from upstream, which wants one public and one private address.
-pub(super) fn of(node: &Node, server: &Server) -> Result<Metadata, NoAddress> {
+pub(super) fn of(node: &Node, server: &Server) -> Metadata {
     let public = addresses(&server.public_ip_addresses);
     let private = addresses(&server.private_ip_addresses);
-    if public.is_empty() && private.is_empty() {
-        return Err(NoAddress {
-            id: server.id.clone(),
-            hostname: server.hostname.clone(),
-        });
-    }
-    let mut all = vec![Address::hostname(&server.hostname)];
+    let mut all = Vec::new();
     let mut seen: Vec<IpAddr> = Vec::new();
     let known = |ip: &IpAddr| public.contains(ip) || private.contains(ip);
     let provided = provided(node)
@@ -45,7 +32,10 @@ pub(super) fn of(node: &Node, server: &Server) -> Result<Metadata, NoAddress> {
             all.push(address);
         }
     }
-    Ok(Metadata {
+    if !all.is_empty() {
+        all.insert(0, Address::hostname(&server.hostname));
+    }
+    Metadata {
         // What is set stays: the node may have been named by the Cluster API's provider.
         provider_id: if node.provider_id.is_empty() {
             ProviderId::of(&server.id).to_string()
@@ -56,7 +46,7 @@ pub(super) fn of(node: &Node, server: &Server) -> Result<Metadata, NoAddress> {
         addresses: all,
         region: server.location.clone(),
         ..Metadata::default()
-    })
+    }
 }
 
 /// The addresses in a list of the API. What is none is passed over.
@@ -89,7 +79,7 @@ mod tests {
     }
 
     fn told(node: &Node, server: &Server) -> Vec<String> {
-        let addresses = of(node, server).unwrap().addresses;
+        let addresses = of(node, server).addresses;
         addresses
             .iter()
             .map(|address| format!("{} {}", address.kind, address.address))
@@ -122,8 +112,7 @@ mod tests {
             told(&node, &server(&["203.0.113.2"], &[])),
             ["Hostname node-1", "ExternalIP 203.0.113.2"]
         );
-        let error = of(&node, &server(&[], &[])).unwrap_err().to_string();
-        assert!(error.starts_with("server 60c1 (node-1) has no address yet"), "{error}");
+        assert_eq!(told(&node, &server(&[], &[])), [""; 0]);
     }
 
     #[test]
@@ -154,9 +143,9 @@ mod tests {
     fn a_provider_id_that_is_set_stays_as_it_is() {
         let mut node = Node::default();
         let server = server(&[], &["10.0.0.2"]);
-        assert_eq!(of(&node, &server).unwrap().provider_id, "phoenixnap://60c1");
+        assert_eq!(of(&node, &server).provider_id, "phoenixnap://60c1");
         node.provider_id = "bmc://servers/60c1".to_owned();
-        let metadata = of(&node, &server).unwrap();
+        let metadata = of(&node, &server);
         assert_eq!(metadata.provider_id, "bmc://servers/60c1");
         assert_eq!(
             (
