@@ -24,6 +24,8 @@ deny:
 # What tests leave for `secrets` to search: logs, output, events, metrics.
 EVIDENCE := $(CURDIR)/target/evidence
 test interop secrets: export ROADSTEAD_EVIDENCE := $(EVIDENCE)
+# Tests that start binaries find them: they are all built before the first test runs.
+test: export ROADSTEAD_BUILT := 1
 
 test:
 	rm -rf $(EVIDENCE)

@@ -103,6 +103,10 @@ pub(crate) struct FaultState {
     rules: Vec<Rule>,
     /// Reads answer the state of this revision.
     pub frozen_at: Option<u64>,
+    /// Watches send no bookmarks.
+    pub no_bookmarks: bool,
+    /// How many lines of watches are cut in half.
+    pub half_lines: usize,
     log: VecDeque<LoggedRequest>,
     count: u64,
 }
@@ -155,7 +159,7 @@ impl FaultState {
 
     pub fn clear(&mut self) {
         self.rules.clear();
-        self.frozen_at = None;
+        (self.frozen_at, self.no_bookmarks, self.half_lines) = (None, false, 0);
     }
 
     /// Takes what waits for this request: at most one of each kind.
@@ -175,6 +179,13 @@ impl FaultState {
         }
         self.rules.retain(|rule| rule.times > 0);
         injected
+    }
+
+    /// Whether the next line of a watch is cut in half.
+    pub fn take_half_line(&mut self) -> bool {
+        let cut = self.half_lines > 0;
+        self.half_lines = self.half_lines.saturating_sub(1);
+        cut
     }
 
     pub fn log(&mut self, mut request: LoggedRequest) {

@@ -283,3 +283,29 @@ impl KubeSim {
         self.0.state().store.revision()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_upgraded_server_tells_its_new_version() {
+        let sim = KubeSim::builder().version("v1.32.9").build();
+        let told = async || {
+            let request = axum::http::Request::get("/version")
+                .header("authorization", format!("Bearer {}", sim.admin_token()))
+                .body(Body::empty())
+                .unwrap();
+            let response = sim.router().oneshot(request).await.unwrap();
+            let body = axum::body::to_bytes(response.into_body(), 65_536).await.unwrap();
+            let answer: Value = serde_json::from_slice(&body).unwrap();
+            (answer["minor"].clone(), answer["gitVersion"].clone())
+        };
+        assert_eq!(told().await, ("32".into(), "v1.32.9".into()));
+        sim.set_version("v1.33.0");
+        assert_eq!(told().await, ("33".into(), "v1.33.0".into()));
+    }
+}

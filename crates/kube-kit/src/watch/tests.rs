@@ -220,3 +220,59 @@ async fn a_task_that_has_stopped_moving_is_stalled() {
     health.moved(None);
     assert!(!health.is_stalled());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_line_that_breaks_off_in_the_middle_is_neither_believed_nor_lost() {
+    let server = Server::new();
+    server.sim.create(node("a")).unwrap();
+    let watched = watch(&server);
+    watched.store.synced().await;
+    seconds(1).await;
+    for (n, name) in ["b", "c", "d"].into_iter().enumerate() {
+        server.sim.faults().cut_watch_lines(n + 1);
+        server.sim.create(node(name)).unwrap();
+        seconds(120).await;
+        assert_eq!(watched.store.len(), n + 2, "{name}");
+    }
+    server.sim.faults().cut_watch_lines(1);
+    server.sim.delete("nodes", None, "a").unwrap();
+    seconds(120).await;
+    assert_eq!(watched.store.keys(), ["b", "c", "d"]);
+    assert_eq!(
+        *watched.seen.lock().unwrap(),
+        ["+a", "+b", "+c", "+d", "-a"],
+        "once each"
+    );
+    assert!((watched.lists() - 1.0).abs() < f64::EPSILON, "and without a new list");
+    assert_eq!(watched.health.failing(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_bookmarks_a_quiet_watch_falls_behind_and_costs_one_list_with_them_none() {
+    for (bookmarks, lists) in [(true, 1.0), (false, 2.0)] {
+        let server = Server::new();
+        server.sim.create(node("a")).unwrap();
+        server.sim.faults().drop_bookmarks(!bookmarks);
+        let watched = watch(&server);
+        watched.store.synced().await;
+        seconds(1).await;
+        for n in 0..50 {
+            let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("m{n}")}});
+            server.sim.create(map).unwrap();
+        }
+        // Long enough for a bookmark, too short for the watch to end by itself.
+        seconds(200).await;
+        server.sim.faults().compact();
+        server.sim.faults().drop_watches();
+        seconds(60).await;
+        server.sim.create(node("b")).unwrap();
+        seconds(1).await;
+        assert_eq!(watched.store.keys(), ["a", "b"]);
+        assert!(
+            (watched.lists() - lists).abs() < f64::EPSILON,
+            "{bookmarks} {}",
+            watched.lists()
+        );
+        assert_eq!(*watched.seen.lock().unwrap().last().unwrap(), "+b");
+    }
+}

@@ -1,7 +1,7 @@
 //! Watch: a stream of events, one JSON document a line.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +47,9 @@ struct Stream {
     deadline: Option<Timestamp>,
     bookmark: Option<Timestamp>,
     over: bool,
+    /// The connection breaks next, in the middle of a line.
+    cut: bool,
+    broken: bool,
 }
 
 /// Opens a watch.
@@ -68,6 +71,7 @@ pub(super) fn answer(found: &Found) -> Result<Answer, Status> {
         selectors,
         table: (found.form == Form::Table).then(TableStream::default),
     };
+    let bookmarks = options.bookmarks && !inner.faults().no_bookmarks;
     let mut state = inner.state();
     let storage = found.resource.storage.clone();
     let mut pending = VecDeque::new();
@@ -81,7 +85,7 @@ pub(super) fn answer(found: &Found) -> Result<Answer, Status> {
         let status = too_old(&storage, from, &state);
         drop(state);
         pending.push_back(line("ERROR", status.to_value()));
-        return Ok(streaming(stream::iter(pending.into_iter().map(Ok::<_, Infallible>))));
+        return Ok(streaming(stream::iter(pending.into_iter().map(Ok::<_, io::Error>))));
     }
     if initial {
         for (_, object) in state.store.list(&storage, found.namespace()) {
@@ -89,7 +93,7 @@ pub(super) fn answer(found: &Found) -> Result<Answer, Status> {
                 pending.push_back(view.line("ADDED", &object));
             }
         }
-        if options.initial_events == Some(true) && options.bookmarks {
+        if options.initial_events == Some(true) && bookmarks {
             pending.push_back(view.bookmark(start, true));
         }
     }
@@ -106,13 +110,15 @@ pub(super) fn answer(found: &Found) -> Result<Answer, Status> {
         deadline: lifetime(options.timeout).and_then(|t| after(now, t)),
         bookmark: options.bookmarks.then(|| after(now, BOOKMARK_EVERY)).flatten(),
         over: false,
+        cut: false,
+        broken: false,
     };
     Ok(streaming(stream::unfold(stream, Stream::next)))
 }
 
 fn streaming<S>(lines: S) -> Answer
 where
-    S: futures::Stream<Item = Result<Bytes, Infallible>> + Send + 'static,
+    S: futures::Stream<Item = Result<Bytes, io::Error>> + Send + 'static,
 {
     Answer::new(200, Payload::Stream(Body::from_stream(lines)))
 }
@@ -210,9 +216,20 @@ impl View {
 }
 
 impl Stream {
-    async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+    async fn next(mut self) -> Option<(Result<Bytes, io::Error>, Self)> {
         loop {
+            if self.broken {
+                return None;
+            }
+            if self.cut {
+                self.broken = true;
+                return Some((Err(io::ErrorKind::ConnectionReset.into()), self));
+            }
             if let Some(line) = self.pending.pop_front() {
+                if self.inner.faults().take_half_line() {
+                    self.cut = true;
+                    return Some((Ok(line.slice(..line.len() / 2)), self));
+                }
                 return Some((Ok(line), self));
             }
             if self.over {
@@ -251,6 +268,9 @@ impl Stream {
     /// Says how far the watch is. Everything up to there goes out first: under the lock nothing can come in between.
     fn add_bookmark(&mut self) {
         let inner = self.inner.clone();
+        if inner.faults().no_bookmarks {
+            return;
+        }
         let state = inner.state();
         while let Ok(event) = self.live.try_recv() {
             self.pending.extend(self.view.event(&event));

@@ -67,6 +67,16 @@ impl<'a> Faults<'a> {
         self.0.state().store.drop_watchers();
     }
 
+    /// The next `times` lines that watches send break off in the middle, and their connections with them.
+    pub fn cut_watch_lines(&self, times: usize) {
+        self.0.faults().half_lines = times;
+    }
+
+    /// Whether watches send no bookmarks from now on, whatever their clients asked for.
+    pub fn drop_bookmarks(&self, drop: bool) {
+        self.0.faults().no_bookmarks = drop;
+    }
+
     /// From now on, lists and gets that allow it (`resourceVersion=0`) answer the state of this moment.
     pub fn freeze_reads(&self) {
         let revision = self.0.state().store.revision();
@@ -90,7 +100,7 @@ impl<'a> Faults<'a> {
         self.0.state().store.compact(revision);
     }
 
-    /// Forgets all faults that wait for their request, and thaws reads.
+    /// Forgets all faults that wait for their request, thaws reads, and sends bookmarks again.
     pub fn clear(&self) {
         self.0.faults().clear();
     }
