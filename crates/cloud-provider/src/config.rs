@@ -17,11 +17,12 @@ use crate::error::CloudError;
 ///
 /// ```
 /// use cloud_provider::config::Config;
-/// let file = br#"{"apiKey": "from the file", "ProjectID": "p", "apiServerPort": 6443,}"#;
+/// let file = br#"{"apiKey": "from the file", "ProjectID": "p", "apiServerPort": 6443, "share": true,}"#;
 /// let config = Config::new(Some(file), |name| (name == "API_KEY").then(|| "from the environment".to_owned()));
 /// assert_eq!(config.text("apiKey", Some("API_KEY")).as_deref(), Some("from the environment"));
 /// assert_eq!(config.text("projectId", None).as_deref(), Some("p"));
 /// assert_eq!(config.number("apiServerPort", None, 0..=65_535), Some(6443));
+/// assert_eq!(config.flag("share", None), Some(true));
 /// assert!(config.finish(()).is_ok());
 /// ```
 pub struct Config<'a> {
@@ -100,6 +101,26 @@ impl<'a> Config<'a> {
             }
             Err(error) => {
                 self.problem(format!("{at} must be a number, was {text}: {error}"));
+                None
+            }
+        }
+    }
+
+    /// Yes or no. In the file it may stand in quotes.
+    pub fn flag(&self, key: &str, variable: Option<&str>) -> Option<bool> {
+        let (text, at) = match self.given(key, variable)? {
+            (Value::Bool(flag), _) => return Some(flag),
+            (Value::String(text), at) => (text, at),
+            (_, at) => {
+                self.problem(format!("{at} must be true or false"));
+                return None;
+            }
+        };
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "1" => Some(true),
+            "false" | "0" => Some(false),
+            _ => {
+                self.problem(format!("{at} must be true or false, was {text}"));
                 None
             }
         }

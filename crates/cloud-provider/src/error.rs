@@ -100,3 +100,10 @@ impl Error for CloudError {
         }
     }
 }
+
+/// The lease is lost: nothing may be written any more, and another process carries on.
+impl From<kube_kit::Fenced> for CloudError {
+    fn from(error: kube_kit::Fenced) -> Self {
+        Self::new(Class::Permanent, error.to_string())
+    }
+}

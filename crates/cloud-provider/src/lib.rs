@@ -31,6 +31,7 @@
 
 pub mod announcers;
 mod cloud;
+pub mod cluster;
 pub mod config;
 pub mod controllers;
 pub mod data;

@@ -4,20 +4,21 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cloud_http::Transport;
-use cloud_provider::{Cloud, CloudError, Context, Instances};
+use cloud_provider::{Cloud, CloudError, Context, Instances, LoadBalancers};
 use kit::{Class, Clock};
 
 use crate::client::{ClientSettings, PnapClient, PnapError};
 use crate::config::Config;
 use crate::instances::PnapInstances;
+use crate::load_balancers::PnapLoadBalancers;
 use crate::provider_id::{PROVIDER_NAME, ProviderId, ProviderIdError};
 
 /// The cloud provider `phoenixnap`.
-#[derive(Debug)]
 pub struct PhoenixNap {
     config: Config,
     client: PnapClient,
     instances: PnapInstances,
+    load_balancers: Option<PnapLoadBalancers>,
 }
 
 impl PhoenixNap {
@@ -42,6 +43,7 @@ impl PhoenixNap {
         let client = PnapClient::new(&settings).map_err(setup)?;
         Ok(Self {
             instances: PnapInstances::new(client.clone()),
+            load_balancers: PnapLoadBalancers::new(&client, &config),
             config,
             client,
         })
@@ -71,11 +73,20 @@ impl Cloud for PhoenixNap {
 
     async fn initialize(&self, context: &Context) -> Result<(), CloudError> {
         self.client.measure(&context.metrics);
-        Ok(())
+        match &self.load_balancers {
+            Some(load_balancers) => load_balancers.initialize(context).await,
+            None => Ok(()),
+        }
     }
 
     fn instances(&self) -> Option<&dyn Instances> {
         Some(&self.instances)
+    }
+
+    fn load_balancers(&self) -> Option<&dyn LoadBalancers> {
+        self.load_balancers
+            .as_ref()
+            .map(|offered| offered as &dyn LoadBalancers)
     }
 
     /// Ours are also those that the Cluster API's provider named, and those that are broken: they are worth a word.

@@ -1,13 +1,15 @@
 //! What the cloud provider is told: the keys, variables and defaults of the original, all of them applied.
 
-use std::fmt;
-
 use cloud_provider::config::{Config as Reader, ConfigError};
 use cloud_provider::selector::Selector;
 use secrecy::SecretString;
 use tracing::{info, warn};
 
 use crate::client::{BASE_URL, TOKEN_URL};
+
+mod load_balancer;
+
+pub use load_balancer::{Announcer, BlockSize, BlockSizeError, LoadBalancer, LoadBalancerError};
 
 /// The annotation of a Service that says where its block is to be, when nothing else is configured.
 pub const ANNOTATION_IP_LOCATION: &str = "phoenixnap.com/ip-location";
@@ -38,73 +40,13 @@ pub struct Config {
     /// Which nodes stand behind Services; all of them when it is empty. `serviceNodeSelector`,
     /// `PNAP_SERVICE_NODE_SELECTOR`.
     pub service_node_selector: Selector,
-}
-
-/// The load balancer that is configured, `kube-vip://<public network id>`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoadBalancer {
-    /// Who announces addresses.
-    pub announcer: Announcer,
-    /// The public network that blocks are assigned to.
-    pub network: String,
-}
-
-/// Who announces addresses inside the cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Announcer {
-    /// kube-vip, which reads them from Services.
-    KubeVip,
-}
-
-/// Why a `loadbalancer` setting makes no sense.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LoadBalancerError {
-    /// It is no URL.
-    #[error("invalid config: loadbalancer {0:?} is no URL such as kube-vip://<public network id>")]
-    Url(String),
-    /// It names no network.
-    #[error("invalid config: no public network provided")]
-    NoNetwork,
-    /// It names an announcer there is not.
-    #[error("invalid config: there is no load balancer {0:?}; known is kube-vip")]
-    Unknown(String),
-}
-
-impl std::str::FromStr for LoadBalancer {
-    type Err = LoadBalancerError;
-
-    fn from_str(text: &str) -> Result<Self, LoadBalancerError> {
-        let (scheme, rest) = text
-            .split_once("://")
-            .ok_or_else(|| LoadBalancerError::Url(text.to_owned()))?;
-        let announcer = match scheme.to_ascii_lowercase().as_str() {
-            "kube-vip" => Announcer::KubeVip,
-            _ => return Err(LoadBalancerError::Unknown(scheme.to_owned())),
-        };
-        // What follows the network is for backends that there are not.
-        let network = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        if network.is_empty() {
-            return Err(LoadBalancerError::NoNetwork);
-        }
-        if !network
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
-        {
-            return Err(LoadBalancerError::Url(text.to_owned()));
-        }
-        Ok(Self {
-            announcer,
-            network: network.to_owned(),
-        })
-    }
-}
-
-impl fmt::Display for LoadBalancer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.announcer {
-            Announcer::KubeVip => write!(f, "kube-vip://{}", self.network),
-        }
-    }
+    /// Whether Services share blocks, instead of having one each. `shareIPBlocks`, `PNAP_SHARE_IP_BLOCKS`.
+    pub share_ip_blocks: bool,
+    /// How large blocks are that are bought. `ipBlockSize`, `PNAP_IP_BLOCK_SIZE`; default `/29`.
+    pub ip_block_size: BlockSize,
+    /// Whether blocks are given back whose Service is gone without this program having seen it go.
+    /// `deleteOrphanedIPBlocks`, `PNAP_DELETE_ORPHANED_IP_BLOCKS`.
+    pub delete_orphaned_ip_blocks: bool,
 }
 
 impl Config {
@@ -162,6 +104,15 @@ impl Config {
             service_node_selector: reader
                 .parsed("serviceNodeSelector", Some("PNAP_SERVICE_NODE_SELECTOR"))
                 .unwrap_or_default(),
+            share_ip_blocks: reader
+                .flag("shareIPBlocks", Some("PNAP_SHARE_IP_BLOCKS"))
+                .unwrap_or(false),
+            ip_block_size: reader
+                .parsed("ipBlockSize", Some("PNAP_IP_BLOCK_SIZE"))
+                .unwrap_or_default(),
+            delete_orphaned_ip_blocks: reader
+                .flag("deleteOrphanedIPBlocks", Some("PNAP_DELETE_ORPHANED_IP_BLOCKS"))
+                .unwrap_or(false),
         };
         reader.finish(config)
     }

@@ -2,7 +2,8 @@
 //! step.
 //!
 //! ```text
-//!  --cloud-config, PNAP_… ─► Config ─► PhoenixNap ─┬─► PnapInstances   servers as nodes
+//!  --cloud-config, PNAP_… ─► Config ─► PhoenixNap ─┬─► PnapInstances       servers as nodes
+//!                                                  ├─► PnapLoadBalancers   addresses for Services
 //!                                                  └─► PnapClient ─► one token, four APIs
 //! ```
 //!
@@ -19,9 +20,13 @@ pub mod client;
 mod cloud;
 mod config;
 mod instances;
+mod load_balancers;
 mod provider_id;
 
 pub use cloud::PhoenixNap;
-pub use config::{ANNOTATION_IP_LOCATION, Announcer, Config, LoadBalancer, LoadBalancerError};
+pub use config::{
+    ANNOTATION_IP_LOCATION, Announcer, BlockSize, BlockSizeError, Config, LoadBalancer, LoadBalancerError,
+};
 pub use instances::PnapInstances;
+pub use load_balancers::{ANNOTATION_ASSIGNED, PnapLoadBalancers};
 pub use provider_id::{PROVIDER_NAME, ProviderId, ProviderIdError};

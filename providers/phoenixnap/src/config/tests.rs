@@ -111,7 +111,7 @@ fn the_secret_template_of_the_original_is_taken_as_it_was_published() {
 #[test]
 fn every_problem_is_told_at_once() {
     let env = [
-        ("PNAP_LOAD_BALANCER", "metallb:///x"),
+        ("PNAP_LOAD_BALANCER", "emlb:///x"),
         ("PNAP_LOCATION", "Ashburn"),
         ("PNAP_BASE_URL", "api.example"),
         ("PNAP_API_SERVER_PORT", "65536"),
@@ -123,7 +123,7 @@ fn every_problem_is_told_at_once() {
         [
             "environment variable \"PNAP_CLIENT_ID\" is required, or clientID in the configuration file",
             "environment variable \"PNAP_CLIENT_SECRET\" is required, or clientSecret in the configuration file",
-            "invalid config: there is no load balancer \"metallb\"; known is kube-vip",
+            "invalid config: there is no load balancer \"emlb\"; known are kube-vip and metallb",
             "location \"ASHBURN\" is no location, such as PHX, ASH, SGP, NLD, CHI, SEA, AUS",
             "base-url \"api.example\" is not a http or https URL",
             "env var PNAP_API_SERVER_PORT must be a number, was 65536: number too large to fit in target type",
@@ -147,7 +147,7 @@ fn a_load_balancer_needs_a_known_scheme_and_a_network() {
         ),
         (
             "pnap-l2://63fd",
-            "invalid config: there is no load balancer \"pnap-l2\"; known is kube-vip",
+            "invalid config: there is no load balancer \"pnap-l2\"; known are kube-vip and metallb",
         ),
     ] {
         assert_eq!(with(&[("PNAP_LOAD_BALANCER", text)]).unwrap_err().0, [told], "{text}");

@@ -1,0 +1,297 @@
+//! What a Service needs next, decided from its object, the cluster's blocks and the network.
+//!
+//! Mirrors `GetLoadBalancer` and `EnsureLoadBalancer` of the original (`phoenixnap/loadbalancers.go`). Differs from it: the
+//! tags of a block say whose it is, not the Service's spec; a block on its way is waited for; of several blocks for one
+//! Service one is kept; an address that the user asked for is only taken where it can be reached.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use cloud_provider::CloudError;
+use cloud_provider::announcers::{AddressNames, assigned, is_requested};
+use cloud_provider::data::Service;
+use cloud_provider::helpers::Cidr;
+use kit::Class;
+
+use super::address::{Members, usable};
+use super::tags;
+use crate::client::{BlockStatus, IpBlock, PublicNetwork};
+
+/// What is decided from.
+pub(super) struct Seen<'a> {
+    /// The Service.
+    pub service: &'a Service,
+    /// Where addresses are written.
+    pub names: &'a AddressNames,
+    /// The public network that blocks are assigned to.
+    pub network: &'a PublicNetwork,
+    /// The cluster's blocks.
+    pub blocks: &'a [IpBlock],
+    /// The addresses that other Services have.
+    pub taken: &'a BTreeSet<IpAddr>,
+    /// Whether blocks are for several Services.
+    pub share: bool,
+}
+
+/// What a Service needs next.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Choice<'a> {
+    /// The step.
+    pub step: Step<'a>,
+    /// Blocks of the Service that it does not need.
+    pub spares: Vec<&'a IpBlock>,
+}
+
+/// A step towards an address.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Step<'a> {
+    /// It has this one.
+    Use {
+        /// The address.
+        address: IpAddr,
+        /// What is to be written to the Service.
+        write: Write,
+    },
+    /// Add the block to the network.
+    Assign(&'a IpBlock),
+    /// Take the block off what it did not get to, or away from.
+    Withdraw(&'a IpBlock),
+    /// The block is on its way.
+    Wait(&'a IpBlock),
+    /// Buy a block.
+    Buy,
+}
+
+/// What is written to a Service about its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Write {
+    /// The address, and that it is ours.
+    Address,
+    /// That the address which stands there is ours: the original wrote it, and left no mark.
+    Mark,
+    /// Nothing: the user wrote it, and it stays his.
+    Nothing,
+}
+
+/// Decides. Fails when what is asked for, or what there is, makes no sense.
+pub(super) fn choose<'a>(seen: &Seen<'a>) -> Result<Choice<'a>, CloudError> {
+    let service = seen.service;
+    if !service.ip_families.is_empty() && service.ip_families.iter().all(|family| family == "IPv6") {
+        let text = format!(
+            "service {} is for IPv6 only, and its address would be IPv4",
+            service.key()
+        );
+        return Err(CloudError::new(Class::Invalid, text));
+    }
+    let own = own(seen);
+    if let Some(address) = requested(seen, &own)? {
+        return requested_step(seen, &own, address);
+    }
+    let Some((first, spares)) = own.split_first() else {
+        return Ok(Choice {
+            step: step_without_own(seen)?,
+            spares: Vec::new(),
+        });
+    };
+    Ok(Choice {
+        step: step_with(seen, first)?,
+        spares: spares.to_vec(),
+    })
+}
+
+/// The Service's own blocks, the one to keep first: that with the address in use, else one that is there already, else the
+/// oldest.
+fn own<'a>(seen: &Seen<'a>) -> Vec<&'a IpBlock> {
+    let wanted = tags::service(seen.service);
+    let mut own: Vec<&IpBlock> = seen
+        .blocks
+        .iter()
+        .filter(|block| block.bears(&wanted) && !tags::is_marked(block))
+        .collect();
+    let in_use: Vec<IpAddr> = addresses_of(seen.names, seen.service).collect();
+    own.sort_by_key(|block| {
+        let network: Option<Cidr> = block.cidr.parse().ok();
+        let used = network.is_some_and(|network| in_use.iter().any(|address| network.contains(*address)));
+        let ready = block.status == BlockStatus::Assigned && is_on(block, &seen.network.id);
+        (!used, !ready, block.created_on.clone(), block.id.clone())
+    });
+    own
+}
+
+/// The addresses that a Service has, or has been given.
+pub(super) fn addresses_of(names: &AddressNames, service: &Service) -> impl Iterator<Item = IpAddr> {
+    let given = assigned(names, service).unwrap_or_default();
+    let written = [given, &service.load_balancer_ip].map(str::to_owned);
+    let told = service.ingress.iter().map(|ingress| ingress.ip.clone());
+    let all: Vec<String> = written.into_iter().chain(told).collect();
+    all.into_iter().filter_map(|text| text.parse().ok())
+}
+
+/// The address that the user asked for. What stands in the spec and lies in the Service's own block was written there by
+/// us or by the original, or is as good as that.
+fn requested(seen: &Seen<'_>, own: &[&IpBlock]) -> Result<Option<IpAddr>, CloudError> {
+    if !is_requested(seen.names, seen.service) {
+        return Ok(None);
+    }
+    let text = &seen.service.load_balancer_ip;
+    let address: IpAddr = text
+        .parse()
+        .map_err(|error| CloudError::new(Class::Invalid, format!("invalid service IP {text}: {error}")))?;
+    let ours = own.iter().any(|block| contains(&block.cidr, address));
+    Ok((!ours).then_some(address))
+}
+
+/// An address that the user asked for, outside the Service's own blocks: it must be in a block of the network, and nobody
+/// else's.
+fn requested_step<'a>(seen: &Seen<'a>, own: &[&'a IpBlock], address: IpAddr) -> Result<Choice<'a>, CloudError> {
+    let refuse = |why: String| {
+        let text = format!("the address {address} was asked for, but {why}: correct or remove spec.loadBalancerIP");
+        Err(CloudError::new(Class::Invalid, text))
+    };
+    let network = &seen.network.id;
+    let holder = seen
+        .network
+        .ip_blocks
+        .iter()
+        .find(|block| contains(&block.cidr, address));
+    let Some(holder) = holder else {
+        return refuse(format!("public network {network} has no IP block with it"));
+    };
+    if !holder
+        .cidr
+        .parse()
+        .is_ok_and(|cidr| usable(cidr).any(|one| one == address))
+    {
+        return refuse(format!("it is not for services in block {}", holder.cidr));
+    }
+    if seen.taken.contains(&address) {
+        return refuse("another service has it".to_owned());
+    }
+    if let Some(block) = seen.blocks.iter().find(|block| block.id == holder.id) {
+        if tags::is_marked(block) {
+            return refuse(format!("its block {} is being released", holder.cidr));
+        }
+        if let Some(owner) = tags::owner(block) {
+            return refuse(format!("its block {} is that of service {owner}", holder.cidr));
+        }
+    }
+    if Members::of(seen.network).have(address) {
+        return refuse(format!("a member of public network {network} has it"));
+    }
+    Ok(Choice {
+        step: Step::Use {
+            address,
+            write: Write::Nothing,
+        },
+        spares: own.to_vec(),
+    })
+}
+
+/// The next step with the Service's own block, or with one for several.
+fn step_with<'a>(seen: &Seen<'a>, block: &'a IpBlock) -> Result<Step<'a>, CloudError> {
+    Ok(match &block.status {
+        BlockStatus::Assigned => {
+            let cidr = check_assignment(seen, block)?;
+            let address = address_in(seen, cidr).ok_or_else(|| {
+                let text = format!("all addresses of block {} are in use by others", block.cidr);
+                CloudError::new(Class::Conflict, text)
+            })?;
+            let marked = !is_requested(seen.names, seen.service);
+            let write = if marked { Write::Address } else { Write::Mark };
+            Step::Use { address, write }
+        }
+        BlockStatus::Unassigned => Step::Assign(block),
+        BlockStatus::ErrorAssigning | BlockStatus::ErrorUnassigning => Step::Withdraw(block),
+        BlockStatus::Creating
+        | BlockStatus::Assigning
+        | BlockStatus::Unassigning
+        | BlockStatus::Other(_)
+        | BlockStatus::Unknown => Step::Wait(block),
+    })
+}
+
+/// A Service without a block of its own: it has an address of a shared one, or gets one, or needs a block.
+fn step_without_own<'a>(seen: &Seen<'a>) -> Result<Step<'a>, CloudError> {
+    let mut shared: Vec<&IpBlock> = seen
+        .blocks
+        .iter()
+        .filter(|block| tags::is_shared(block) && !tags::is_marked(block))
+        .collect();
+    shared.sort_by_key(|block| (&block.created_on, &block.id));
+    let in_use: Vec<IpAddr> = addresses_of(seen.names, seen.service).collect();
+    let has_one_of = |block: &&&IpBlock| in_use.iter().any(|address| contains(&block.cidr, *address));
+    if let Some(block) = shared.iter().find(has_one_of) {
+        return step_with(seen, block);
+    }
+    if !seen.share {
+        return Ok(Step::Buy);
+    }
+    let ready = shared.iter().filter(|block| block.status == BlockStatus::Assigned);
+    for block in ready {
+        let cidr = check_assignment(seen, block)?;
+        if let Some(address) = address_in(seen, cidr) {
+            let write = Write::Address;
+            return Ok(Step::Use { address, write });
+        }
+    }
+    // Those that are not there yet, before another is bought.
+    match shared.iter().find(|block| block.status != BlockStatus::Assigned) {
+        Some(block) => step_with(seen, block),
+        None => Ok(Step::Buy),
+    }
+}
+
+/// The address of a Service in a block: the one it has, if any, else the first that is free.
+fn address_in(seen: &Seen<'_>, block: Cidr) -> Option<IpAddr> {
+    let free = |address: &IpAddr| !seen.taken.contains(address);
+    let mut has = addresses_of(seen.names, seen.service);
+    if let Some(address) = has.find(|address| usable(block).any(|one| one == *address) && free(address)) {
+        return Some(address);
+    }
+    let members = Members::of(seen.network);
+    usable(block).find(|address| free(address) && !members.have(*address))
+}
+
+/// The network of a block that says it is assigned, if it is assigned to where it should be. The texts are the
+/// original's.
+fn check_assignment(seen: &Seen<'_>, block: &IpBlock) -> Result<Cidr, CloudError> {
+    let wrong = |class, text: String| Err(CloudError::new(class, text));
+    let (cidr, expected) = (&block.cidr, &seen.network.id);
+    let parsed: Cidr = match cidr.parse() {
+        Ok(parsed) => parsed,
+        Err(error) => return wrong(Class::Transient, format!("invalid CIDR in block {cidr}: {error}")),
+    };
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let Some(kind) = given(&block.assigned_resource_type) else {
+        return wrong(Class::Transient, format!("block {cidr} has no assigned resource type"));
+    };
+    if !block.is_on_public_network() {
+        return wrong(
+            Class::Conflict,
+            format!("block {cidr} is assigned to {kind} and not to a public network"),
+        );
+    }
+    match given(&block.assigned_resource_id) {
+        None => wrong(
+            Class::Transient,
+            format!("block {cidr} has an assigned resource type {kind} but not ID"),
+        ),
+        Some(id) if id != *expected => {
+            let text = format!("block {cidr} is assigned to network {id} instead of expected {expected}");
+            wrong(Class::Conflict, text)
+        }
+        Some(_) => Ok(parsed),
+    }
+}
+
+/// Whether a block is assigned to this public network.
+pub(super) fn is_on(block: &IpBlock, network: &str) -> bool {
+    block.is_on_public_network() && block.assigned_resource_id.as_deref() == Some(network)
+}
+
+fn contains(cidr: &str, address: IpAddr) -> bool {
+    cidr.parse().is_ok_and(|cidr: Cidr| cidr.contains(address))
+}
+
+#[cfg(test)]
+mod tests;
