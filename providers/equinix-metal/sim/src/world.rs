@@ -141,7 +141,7 @@ impl World {
     }
 
     /// What nobody uses any more although a controller made it: reservations with its mark that are assigned nowhere, BGP
-    /// sessions, load balancers.
+    /// sessions, load balancers, pools behind no port.
     pub(crate) fn leaks(&self) -> Value {
         let marked = |tag: &String| tag.starts_with("usage=cloud-provider-equinix-metal");
         let reservations: Vec<Value> = self
@@ -166,7 +166,16 @@ impl World {
             .iter()
             .map(|it| serde_json::json!({"id": it.id, "name": it.name}))
             .collect();
-        serde_json::json!({"reservations": reservations, "bgp_sessions": sessions, "loadbalancers": balancers})
+        let used = |pool: &Pool| self.balancer_ports.iter().any(|port| port.pools.contains(&pool.id));
+        let pools: Vec<Value> = self
+            .balancer_pools
+            .iter()
+            .filter(|it| !used(it))
+            .map(|it| serde_json::json!({"id": it.id, "name": it.name}))
+            .collect();
+        serde_json::json!({
+            "reservations": reservations, "bgp_sessions": sessions, "loadbalancers": balancers, "pools": pools,
+        })
     }
 }
 

@@ -136,7 +136,9 @@ async fn a_load_balancer_gets_its_address_after_a_while_and_shows_pools_beside_t
     );
 
     // The load balancer takes its ports with it, and no pool.
+    assert_eq!(lb.sim.leaks()["pools"], json!([]));
     assert_eq!(lb.call("DELETE", &path, Value::Null).await.status, 204);
+    assert_eq!(lb.sim.leaks()["pools"][0]["id"], json!(https));
     assert_eq!(lb.call("DELETE", &path, Value::Null).await.status, 404);
     assert_eq!(
         lb.call("DELETE", &format!("loadbalancers/ports/{port}"), Value::Null)

@@ -134,6 +134,7 @@ async fn leaks_are_what_a_controller_marked_and_nobody_uses() {
     let leaks = client.control("GET", "leaks", Value::Null).await.json;
     assert_eq!(leaks["reservations"].as_array().unwrap().len(), 1);
     assert_eq!(leaks["reservations"][0]["id"], json!(leaked));
+    assert_eq!(leaks["pools"], json!([]));
     // The control calls of all clouds are there, too.
     assert_eq!(
         client.control("GET", "state", Value::Null).await.json["devices"][0]["id"],
