@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use world::{World, config};
+use world::{ALL, World, config};
 
 const LATENCY_MS: u64 = 100;
 const TIMES: usize = 15;
@@ -105,7 +105,7 @@ fn median(mut times: Vec<Duration>) -> Duration {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let mut world = World::with(&["k3d", "kind", "docker", "colima", "limactl", "kubectl", "minikube"]).await;
+    let mut world = World::with(&ALL).await;
     let all = config("k3d: {}\nkind: {}\ncolima: {}\nminikube: {}");
     for driver in ["k3d", "kind", "colima", "minikube"] {
         world

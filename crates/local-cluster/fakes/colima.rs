@@ -17,6 +17,10 @@ fn old() -> bool {
     std::env::var("FAKE_VERSION").is_ok_and(|version| version == "0.8")
 }
 
+fn macos() -> bool {
+    std::env::var("FAKE_OS").is_ok_and(|os| os == "macos")
+}
+
 fn fatal(text: &str) -> i32 {
     eprintln!("time=\"2026-01-02T03:04:05Z\" level=fatal msg=\"{text}\"");
     1
@@ -119,7 +123,8 @@ pub fn run(play: &Play) -> i32 {
 fn help(words: &[&str]) {
     match words {
         ["start"] => println!(
-            "Flags:\n  -r, --runtime string\n      --cpus int\n  -m, --memory float\n  -d, --disk int\n  --root-disk\n  -a, --arch\n  --mount-type\n  --kubernetes-version string\n  --k3s-arg strings\n  --k3s-listen-port int\n  --mount strings\n  --dns ips\n  --env\n  --activate\n  --template\n  --ssh-config\n  -k, --kubernetes"
+            "{}Flags:\n  -r, --runtime string\n      --cpus int\n  -m, --memory float\n  -d, --disk int\n  --root-disk\n  -a, --arch\n  --mount-type\n  --kubernetes-version string\n  --k3s-arg strings\n  --k3s-listen-port int\n  --mount strings\n  --dns ips\n  --env\n  --activate\n  --template\n  --ssh-config\n  -k, --kubernetes",
+            if macos() { "--vm-type --network-address\n" } else { "" }
         ),
         _ if old() => println!("Flags:\n  -f, --force"),
         _ => println!("Flags:\n      --data\n  -f, --force"),
@@ -138,7 +143,7 @@ fn listed(state: &Value) -> Value {
 
 fn start(play: &Play, short: &str, id: &str, before: Option<Value>, running: bool) -> i32 {
     for arg in &play.args {
-        if ["--vm-type", "--network-address"].contains(&arg.as_str()) {
+        if ["--vm-type", "--network-address"].contains(&arg.as_str()) && !macos() {
             eprintln!("Error: unknown flag: {arg}");
             return 1;
         }
@@ -160,14 +165,22 @@ fn start(play: &Play, short: &str, id: &str, before: Option<Value>, running: boo
     if let Some(runtime) = play.flag(&["--runtime"]).filter(|_| state.get("status").is_none()) {
         asked["runtime"] = json!(runtime);
     }
+    if let Some(kind) = play.flag(&["--vm-type"]).filter(|_| state.get("status").is_none()) {
+        asked["vmType"] = json!(kind);
+    }
     if let Some(version) = play.flag(&["--kubernetes-version"]) {
         asked["kubernetesVersion"] = json!(version);
     }
     let yaml = |state: &Value| {
         let version = state["kubernetesVersion"].as_str().unwrap_or("v1.35.0+k3s1");
         format!(
-            "cpu: {}\nmemory: {}\ndisk: {}\narch: {}\nruntime: {}\nkubernetes:\n  enabled: true\n  version: {version}\n",
-            state["cpu"], state["memory"], state["disk"], state["arch"], state["runtime"]
+            "cpu: {}\nmemory: {}\ndisk: {}\narch: {}\nruntime: {}\nvmType: {}\nkubernetes:\n  enabled: true\n  version: {version}\n",
+            state["cpu"],
+            state["memory"],
+            state["disk"],
+            state["arch"],
+            state["runtime"],
+            state.get("vmType").unwrap_or(&json!("qemu"))
         )
     };
     // The profile first, whether anything comes of it or not.
@@ -184,7 +197,7 @@ fn start(play: &Play, short: &str, id: &str, before: Option<Value>, running: boo
     state["status"] = json!(if play.fault("broken") { "Broken" } else { "Running" });
     std::fs::create_dir_all(home().join("_lima").join(id)).unwrap();
     std::fs::write(home().join("_lima").join(id).join("colima.yaml"), yaml(&state)).unwrap();
-    if play.fault("half") {
+    if play.fault("half") || play.leaves_half() {
         state["half"] = json!(true);
         play.save("colima", short, &state);
         return fatal("error starting kubernetes: k3s did not come up");

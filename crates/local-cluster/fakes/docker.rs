@@ -58,6 +58,10 @@ fn containers(play: &Play) -> Vec<Container> {
 
 pub fn run(play: &Play) -> i32 {
     if play.fault("daemon_down") || play.dir.join("daemon_down").exists() {
+        if play.tool == "podman" {
+            eprintln!("Cannot connect to Podman. Please verify your connection to the Linux system");
+            return 125;
+        }
         eprintln!("Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?");
         return 1;
     }

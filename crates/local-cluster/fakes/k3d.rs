@@ -20,6 +20,7 @@ pub fn run(play: &Play) -> i32 {
     let words = play.words();
     let down = play.fault("daemon_down") || play.dir.join("daemon_down").exists();
     if play.fault("token_leak") {
+        println!("time=\"x\" level=info msg=\"k3d.cluster.token={TOKEN}\"");
         eprintln!("time=\"x\" level=error msg=\"K3S_TOKEN={TOKEN}\"");
         return fatal(&format!("node says clusterToken: {TOKEN}"));
     }
@@ -172,13 +173,13 @@ fn create(play: &Play, name: &str, down: bool) -> i32 {
         );
         return fatal("Cluster creation FAILED, all changes have been rolled back!");
     }
-    if play.fault("partial") || play.fault("partial_hang") {
+    if play.leaves_half() || play.fault("partial_hang") {
         let half: Vec<Value> = state["nodes"].as_array().unwrap()[..1].to_vec();
         state["nodes"] = json!(half);
         play.save("k3d", name, &state);
         drop(guard);
         if play.fault("partial_hang") {
-            Play::hang();
+            play.hang();
         }
         return fatal("killed");
     }

@@ -74,6 +74,9 @@ fn create(play: &Play, name: &str) -> i32 {
         let suffix = if nth == 0 { String::new() } else { (nth + 1).to_string() };
         nodes.push(json!({"name": format!("{name}-{role}{suffix}"), "role": role, "status": "running"}));
     }
+    if play.leaves_half() {
+        nodes.truncate(1);
+    }
     let port = config["networking"]["apiServerPort"]
         .as_u64()
         .unwrap_or(41000)
@@ -87,6 +90,9 @@ fn create(play: &Play, name: &str) -> i32 {
         &json!({"name": name, "image": image, "port": port, "nodes": nodes}),
     );
     eprintln!("Creating cluster \"{name}\" ...");
+    if play.fault("partial") {
+        return 1;
+    }
     eprintln!(" • WARNING: Timed out waiting for Ready ⚠️");
     0
 }

@@ -9,6 +9,7 @@
     reason = "a test's tool prints, and whatever it does not expect is a failed test"
 )]
 
+mod client;
 mod colima;
 mod docker;
 mod drive;
@@ -20,7 +21,6 @@ mod serve;
 mod servers;
 
 use std::path::Path;
-use std::process::exit;
 
 use play::Play;
 
@@ -41,7 +41,7 @@ fn main() {
         "kind" => kind::run(&play),
         "minikube" => minikube::run(&play),
         "colima" => colima::run(&play),
-        "docker" => docker::run(&play),
+        "docker" | "podman" => docker::run(&play),
         "etcd" => servers::etcd(&play),
         "kube-apiserver" => servers::api_server(&play),
         "kube-controller-manager" => servers::idle(),
@@ -50,5 +50,5 @@ fn main() {
         // kubectl, limactl and such only have to be there.
         _ => 0,
     };
-    exit(code);
+    play.end(code);
 }

@@ -127,6 +127,12 @@ fn start(play: &Play, name: &str, before: Option<Value>) -> i32 {
             "version": play.flag(&["--kubernetes-version"]).unwrap_or("v1.35.0".to_owned()),
         }),
     };
+    if play.leaves_half() {
+        let mut half = state;
+        half["api"] = json!("Stopped");
+        play.save("minikube", name, &half);
+        return 80;
+    }
     play.save("minikube", name, &state);
     println!(
         "{}",

@@ -1,13 +1,15 @@
 //! What all fakes share: the call log, faults, state and flags.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, exit};
 use std::time::Duration;
 
+use rustix::process::{Signal, getppid, kill_process};
 use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// One call of one tool.
 pub struct Play {
@@ -15,6 +17,18 @@ pub struct Play {
     pub args: Vec<String>,
     pub dir: PathBuf,
     fault: Option<String>,
+    cut: Option<Cut>,
+}
+
+/// The point at which whoever ran the tool is killed.
+#[derive(Clone, Copy, PartialEq)]
+enum Cut {
+    /// Before the tool did anything; it dies too.
+    Before,
+    /// When the tool has done half of it; it dies too.
+    Midway,
+    /// When the tool has done everything and said nothing.
+    After,
 }
 
 impl Play {
@@ -26,13 +40,46 @@ impl Play {
             args,
             dir,
             fault: None,
+            cut: None,
         };
         let guard = play.lock();
         play.note();
         play.fault = play.take_fault();
+        play.cut = play.take_cut();
         drop(guard);
+        if play.cut == Some(Cut::Before) {
+            kill_parent();
+            exit(137);
+        }
         play.act();
         play
+    }
+
+    /// Ends the call: with its exit code, unless it is cut here.
+    pub fn end(&self, code: i32) -> ! {
+        if self.cut.is_some() {
+            kill_parent();
+            exit(137);
+        }
+        exit(code);
+    }
+
+    /// Whether this call is the one that `cut.json` means: `{"at": 3, "when": "before"}`, counted from one.
+    fn take_cut(&self) -> Option<Cut> {
+        if self.tool == "drive" {
+            return None;
+        }
+        let path = self.dir.join("cut.json");
+        let mut plan: Value = serde_json::from_slice(&std::fs::read(&path).ok()?).unwrap();
+        let calls = plan["calls"].as_u64().unwrap_or(0) + 1;
+        plan["calls"] = json!(calls);
+        std::fs::write(path, plan.to_string()).unwrap();
+        let when = match plan["when"].as_str()? {
+            "before" => Cut::Before,
+            "midway" => Cut::Midway,
+            _ => Cut::After,
+        };
+        (plan["at"].as_u64() == Some(calls)).then_some(when)
     }
 
     fn note(&self) {
@@ -81,12 +128,30 @@ impl Play {
             std::thread::sleep(Duration::from_millis(ms.parse().unwrap()));
         }
         match action.as_str() {
-            "hang" => Self::hang(),
+            "hang" => self.hang(),
             "hang_ignore_term" => {
                 let script = "trap '' TERM; while :; do /bin/sleep 1; done";
                 panic!("{}", Command::new("/bin/sh").args(["-c", script]).exec());
             }
             "empty_stdout" => exit(0),
+            "reads_stdin" => {
+                let mut answer = String::new();
+                std::io::stdin().read_to_string(&mut answer).unwrap();
+                std::fs::write(self.dir.join("read"), answer).unwrap();
+            }
+            // More than anybody keeps, without an end of a line, and no text.
+            "flood" => {
+                let noise = vec![0xff; 1 << 20];
+                for _ in 0..32 {
+                    let _ = std::io::stdout().write_all(&noise);
+                    let _ = std::io::stderr().write_all(&noise);
+                }
+            }
+            "big_stderr" => {
+                let _ = std::io::stderr().write_all(&vec![0xff; 10 << 20]);
+                eprintln!("\nERROR: and then it failed");
+                exit(1);
+            }
             "big_stdout" => {
                 let mut out = std::io::stdout().lock();
                 for _ in 0..(10 * 1024) {
@@ -98,16 +163,24 @@ impl Play {
         }
     }
 
-    /// Until somebody ends it.
-    pub fn hang() -> ! {
-        loop {
-            std::thread::sleep(Duration::from_secs(1));
-        }
+    /// Until somebody ends it; tells when that was done politely.
+    pub fn hang(&self) -> ! {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.unwrap().block_on(async {
+            signal(SignalKind::terminate()).unwrap().recv().await;
+        });
+        std::fs::write(self.dir.join("terminated"), &self.tool).unwrap();
+        exit(143);
     }
 
     /// Whether this call has this fault.
     pub fn fault(&self, name: &str) -> bool {
         self.fault.as_deref() == Some(name)
+    }
+
+    /// Whether this call leaves half of what it makes.
+    pub fn leaves_half(&self) -> bool {
+        self.fault("partial") || self.cut == Some(Cut::Midway)
     }
 
     /// Held while state is read and written.
@@ -195,5 +268,13 @@ impl Play {
         format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: {context}\nclusters:\n- name: {context}\n  cluster:\n    server: {url}/{tool}/{name}\n    certificate-authority-data: {ca}\nusers:\n- name: {user}\n  user:\n    token: fake-token\ncontexts:\n- name: {context}\n  context:\n    cluster: {context}\n    user: {user}\n"
         )
+    }
+}
+
+/// As a machine does that loses its power. Only the process that `drive` says it is: ours may have ended long ago.
+fn kill_parent() {
+    let driver = std::env::var("FAKE_DRIVER").ok().and_then(|pid| pid.parse().ok());
+    if let Some(parent) = getppid().filter(|parent| Some(parent.as_raw_nonzero().get()) == driver) {
+        let _ = kill_process(parent, Signal::KILL);
     }
 }

@@ -14,7 +14,7 @@ mod sections;
 
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub use sections::{
     Colima, Filtered, K3d, K3dRegistries, K3dRegistry, K3sArg, Kind, Minikube, Mount, Port, Process, Sim, Volume,
@@ -27,7 +27,7 @@ const LARGEST: u64 = 1024 * 1024;
 
 /// The configuration: the driver's name and a section for each driver it may be used with. What a section leaves out is
 /// up to the tool, and never a mismatch.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClusterConfig {
     /// The driver's name; empty leaves the choice to the caller.

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use crate::config::ClusterConfig;
 use crate::error::Error;
+use crate::needs::Needs;
 use crate::settings::{Applies, Setting, Settings};
 use crate::status::Found;
 
@@ -110,6 +111,16 @@ pub trait Driver: Send + Sync {
     /// What a new cluster has where the configuration is silent: kept in the record, to recognise a part of a cluster.
     fn creation_defaults(&self) -> Settings {
         Settings::new()
+    }
+
+    /// What has to be on the machine before the cluster is created.
+    fn needs(&self, _config: &ClusterConfig) -> Needs {
+        Needs::default()
+    }
+
+    /// Finds out whether creating could succeed, as far as [`Driver::needs`] does not tell. Changes nothing.
+    async fn rehearse(&self, _config: &ClusterConfig) -> Result<(), Error> {
+        Ok(())
     }
 
     /// When a changed setting takes effect.

@@ -33,8 +33,7 @@ fn managed(host: &Arc<Host>, driver: impl Driver + 'static) -> Arc<dyn Manager> 
     Arc::new(Lifecycle::new(Arc::clone(host), Arc::new(driver)))
 }
 
-/// Every driver for real clusters: `auto`, `colima`, `k3d`, `kind`, `minikube`, `process` and `sim`. This is the place to
-/// add one.
+/// Every driver: `auto`, `colima`, `k3d`, `kind`, `minikube`, `mock`, `process` and `sim`. This is the place to add one.
 ///
 /// # Errors
 /// Never in practice: the names are distinct.
@@ -47,6 +46,7 @@ pub fn standard() -> Result<Registry, Error> {
     registry.register("minikube", |host, profile| {
         Ok(managed(host, Minikube::new(host, profile)?))
     })?;
+    registry.register("mock", |host, profile| Ok(Arc::new(Mock::kept(host, profile)?)))?;
     registry.register("process", |host, profile| {
         Ok(managed(host, Process::new(host, profile)?))
     })?;
@@ -70,6 +70,7 @@ pub fn is_installed(host: &Host, driver: &str) -> bool {
             .iter()
             .all(|name| process::find(host, None, name).is_some()),
         "sim" => host.simulator.is_some(),
+        "mock" => true,
         tool => host.find(tool).is_some(),
     }
 }

@@ -1,7 +1,6 @@
 //! What can go wrong, and what to do about it.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use kit::Class;
 
@@ -93,6 +92,8 @@ pub enum Kind {
     Tool(Fault),
     /// A kubeconfig could not be read or written.
     Kubeconfig,
+    /// Another program holds the lock of a kubeconfig.
+    KubeconfigLocked,
     /// A file of ours could not be read or written.
     Files,
 }
@@ -164,14 +165,14 @@ pub enum Error {
         left: String,
     },
     /// Another process works on this cluster and did not finish in time.
-    #[error("another process ({holder}) is working on {cluster} and did not finish within {}", kit::go_duration::format(*.waited))]
+    #[error("{cluster} is being worked on by {holder}, which did not finish in time")]
     Locked {
         /// The cluster.
         cluster: String,
-        /// Its process ID, when it is known.
+        /// Who it is.
         holder: String,
-        /// How long we waited.
-        waited: Duration,
+        /// What to do about it.
+        advice: String,
     },
     /// A tool failed.
     #[error("{tool} {verb}: {message}")]
@@ -196,6 +197,14 @@ pub enum Error {
         class: Class,
         /// What to do about it.
         advice: Option<String>,
+    },
+    /// Another program holds the lock of a kubeconfig and does not let go of it.
+    #[error("kubeconfig: {message}")]
+    KubeconfigLocked {
+        /// Which file, and since when.
+        message: String,
+        /// What to do about it.
+        advice: String,
     },
     /// A file of ours could not be read or written.
     #[error("cannot {action} {}", path.display())]
@@ -234,6 +243,7 @@ impl Error {
             Self::Locked { .. } => Kind::Locked,
             Self::Tool { fault, .. } => Kind::Tool(*fault),
             Self::Kubeconfig { .. } => Kind::Kubeconfig,
+            Self::KubeconfigLocked { .. } => Kind::KubeconfigLocked,
             Self::Files { .. } => Kind::Files,
         }
     }
@@ -269,7 +279,7 @@ impl Error {
             | Self::DuplicateDriver(_) => Class::Conflict,
             Self::DriverNotFound { .. } => Class::NotFound,
             Self::MissingDriverConfig(_) | Self::InvalidProfile { .. } | Self::InvalidConfig { .. } => Class::Invalid,
-            Self::ClusterNotReady { .. } | Self::Locked { .. } => Class::Transient,
+            Self::ClusterNotReady { .. } | Self::Locked { .. } | Self::KubeconfigLocked { .. } => Class::Transient,
             Self::LeftOver { .. } | Self::Files { .. } => Class::Permanent,
             Self::Kubeconfig { class, .. } => *class,
             Self::Tool { fault, .. } => match fault {
@@ -284,14 +294,20 @@ impl Error {
 
     /// Whether it failed because time ran out.
     pub fn timed_out(&self) -> bool {
-        matches!(self, Self::ClusterNotReady { .. } | Self::Locked { .. }) || self.fault() == Some(Fault::Timeout)
+        let waited = matches!(
+            self,
+            Self::ClusterNotReady { .. } | Self::Locked { .. } | Self::KubeconfigLocked { .. }
+        );
+        waited || self.fault() == Some(Fault::Timeout)
     }
 
     /// What to do about it, when we know.
     pub fn advice(&self) -> Option<String> {
         match self {
             Self::Tool { advice, .. } | Self::Kubeconfig { advice, .. } => advice.clone(),
-            Self::ClusterNotReady { advice, .. } => Some(advice.clone()),
+            Self::ClusterNotReady { advice, .. }
+            | Self::Locked { advice, .. }
+            | Self::KubeconfigLocked { advice, .. } => Some(advice.clone()),
             Self::ConfigMismatch(differences) => Some(if differences.iter().all(Difference::applies_on_restart) {
                 "restart the cluster to apply it, or ask for what is running".to_owned()
             } else {
@@ -303,7 +319,6 @@ impl Error {
                 Some("nothing was deleted; start --recreate removes what is left and begins again".to_owned())
             }
             Self::LeftOver { .. } => Some("look at the tool's own output, then try again".to_owned()),
-            Self::Locked { .. } => Some("wait for it, or give more time with --timeout".to_owned()),
             _ => None,
         }
     }
@@ -326,11 +341,13 @@ impl Error {
         }
     }
 
-    /// Replaces the advice of a tool's failure by better one.
+    /// Replaces the advice of a failure that has its own by better one.
     #[must_use]
     pub(crate) fn advise(mut self, better: impl Into<String>) -> Self {
-        if let Self::Tool { advice, .. } = &mut self {
-            *advice = Some(better.into());
+        match &mut self {
+            Self::Tool { advice, .. } | Self::Kubeconfig { advice, .. } => *advice = Some(better.into()),
+            Self::KubeconfigLocked { advice, .. } | Self::Locked { advice, .. } => *advice = better.into(),
+            _ => {}
         }
         self
     }

@@ -49,8 +49,36 @@ pub struct Limits {
     pub status: Duration,
     /// What `status` spends on the API server beyond the tool's own time.
     pub probe: Duration,
+    /// A program run by `exec`; as long as it likes when `None`.
+    pub exec: Option<Duration>,
     /// Between asking a process to terminate and killing it.
     pub grace: Duration,
+}
+
+impl Limits {
+    /// The same with this long for each change.
+    #[must_use]
+    pub fn changes_within(self, limit: Duration) -> Self {
+        Self {
+            start: Some(limit),
+            stop: Some(limit),
+            destroy: Some(limit),
+            look: self.look.min(limit),
+            ..self
+        }
+    }
+
+    /// The same with this long for each question, be it more or less than usual.
+    #[must_use]
+    pub fn questions_within(self, limit: Duration) -> Self {
+        Self {
+            look: limit,
+            status: limit,
+            probe: limit / 5,
+            exec: Some(limit),
+            ..self
+        }
+    }
 }
 
 impl Default for Limits {
@@ -62,6 +90,7 @@ impl Default for Limits {
             look: Duration::from_secs(20),
             status: Duration::from_millis(4_800),
             probe: Duration::from_millis(900),
+            exec: None,
             grace: Duration::from_secs(10),
         }
     }
@@ -177,9 +206,18 @@ impl Host {
         self.data.join("kubeconfigs").join(format!("{context}.yaml"))
     }
 
-    /// A kubeconfig that tools may scribble on.
-    pub(crate) fn scratch_kubeconfig(&self, context: &str) -> PathBuf {
-        self.data.join("scratch").join(format!("{context}.yaml"))
+    /// A file that tools may scribble on: the kubeconfig of a context, and what else they want in a file.
+    pub(crate) fn scratch(&self, name: &str) -> PathBuf {
+        self.data.join("scratch").join(format!("{name}.yaml"))
+    }
+
+    /// Makes the directory of those files.
+    pub(crate) fn prepare_scratch(&self) -> Result<(), Error> {
+        if self.dry_run {
+            return Ok(());
+        }
+        let dir = self.data.join("scratch");
+        kit::fs::create_private_dir(&dir).map_err(Error::files("create", dir))
     }
 }
 

@@ -1,14 +1,16 @@
 //! A cluster's way into the user's kubeconfig and out again. Tools never write there: what they give out is put right here
 //! and merged under client-go's lock.
 
+use std::fs::DirBuilder;
 use std::net::IpAddr;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kit::{Class, Clock};
-use kube_kit::kubeconfig::{self, Access, Cluster, FileError, Kubeconfig, User};
+use kube_kit::kubeconfig::{self, Access, Cluster, FileError, Kubeconfig, LockError, User};
 
 use crate::driver::EntryNames;
 use crate::error::Error;
@@ -126,15 +128,14 @@ impl Entry {
             .iter()
             .any(|path| kubeconfig::load(path).is_ok_and(|c| c.current_context().is_some()));
         refuse_read_only(&path)?;
-        let clock = Clock::system();
-        let edited = kubeconfig::edit(&path, &clock, |config| {
+        let edited = edit(&path, |config| {
             self.put(config)?;
             if host.merge == Merge::Switch || !current {
                 config.set_current_context(Some(&self.names.context));
             }
             Ok(())
         });
-        edited.await.map_err(|error| failure(&error))?
+        edited.await?
     }
 }
 
@@ -211,16 +212,15 @@ pub(crate) async fn remove(host: &Host, names: &EntryNames, endpoint: Option<&st
             continue;
         }
         refuse_read_only(&path)?;
-        let clock = Clock::system();
-        let edited = kubeconfig::edit(&path, &clock, |config| {
+        edit(&path, |config| {
             for name in [&names.context, &names.cluster, &names.user] {
                 config.remove(name);
             }
-        });
-        edited.await.map_err(|error| failure(&error))?;
+        })
+        .await?;
     }
     let own = host.own_kubeconfig(&names.context);
-    for path in [own, host.scratch_kubeconfig(&names.context)] {
+    for path in [own, host.scratch(&names.context)] {
         let _ = std::fs::remove_file(path);
     }
     Ok(left)
@@ -262,16 +262,52 @@ fn refuse_read_only(path: &Path) -> Result<(), Error> {
     }
 }
 
-fn failure(error: &FileError) -> Error {
-    let class = if matches!(error, FileError::Lock(_)) {
-        Class::Transient
-    } else {
-        Class::Permanent
-    };
-    Error::Kubeconfig {
-        message: kit::chain(error),
-        class,
-        advice: Some("the cluster itself is not affected; nothing in the file was changed".to_owned()),
+/// How long another program may hold the lock: it only rewrites a small file.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A lock this old was left behind.
+const OLD: Duration = Duration::from_mins(1);
+const UNAFFECTED: &str = "the cluster itself is not affected; nothing in the file was changed";
+
+/// Changes a file under its lock. Its directory is made when it is missing, as kubectl makes it.
+async fn edit<T>(path: &Path, change: impl FnOnce(&mut Kubeconfig) -> T) -> Result<T, Error> {
+    if let Some(dir) = path.parent() {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(0o755);
+        builder.create(dir).map_err(Error::files("create", dir))?;
+    }
+    let clock = Clock::system();
+    // While it waits for the lock nothing is begun, and afterwards it does not wait: cut short, it did nothing.
+    match tokio::time::timeout(PATIENCE, kubeconfig::edit(path, &clock, change)).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(FileError::Lock(LockError::Held { .. }))) | Err(_) => Err(locked(path)),
+        Ok(Err(error)) => Err(Error::Kubeconfig {
+            message: kit::chain(&error),
+            class: Class::Permanent,
+            advice: Some(UNAFFECTED.to_owned()),
+        }),
+    }
+}
+
+fn locked(path: &Path) -> Error {
+    let mut lock = path.as_os_str().to_owned();
+    lock.push(".lock");
+    let lock = PathBuf::from(lock);
+    let made = lock.metadata().and_then(|data| data.modified()).ok();
+    let age = made.and_then(|made| SystemTime::now().duration_since(made).ok());
+    let since = age.filter(|age| *age > OLD).map_or_else(String::new, |age| {
+        let age = Duration::from_secs(age.as_secs());
+        format!(", for {}", kit::go_duration::format(age))
+    });
+    Error::KubeconfigLocked {
+        message: format!(
+            "another program holds {}{since}, and did not let go of it within {}",
+            lock.display(),
+            kit::go_duration::format(PATIENCE)
+        ),
+        advice: format!(
+            "{UNAFFECTED}; if no other program is writing to it, rm {}",
+            lock.display()
+        ),
     }
 }
 
@@ -285,3 +321,6 @@ pub(crate) fn contexts(host: &Host) -> Vec<String> {
     names.dedup();
     names
 }
+
+#[cfg(test)]
+mod tests;

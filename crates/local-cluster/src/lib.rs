@@ -25,7 +25,7 @@
 //! ```
 //! # use local_cluster::{drivers, Error, Kind};
 //! let registry = drivers::standard()?;
-//! assert_eq!(registry.names().join(" "), "auto colima k3d kind minikube process sim");
+//! assert_eq!(registry.names().join(" "), "auto colima k3d kind minikube mock process sim");
 //! # Ok::<(), Error>(())
 //! ```
 
@@ -36,11 +36,13 @@ pub mod drivers;
 mod error;
 mod event;
 mod host;
+mod identity;
 mod kubeconfig;
 mod lifecycle;
 mod listing;
 mod lock;
 mod manager;
+mod needs;
 mod ports;
 mod preflight;
 mod probe;
@@ -61,6 +63,7 @@ pub use host::{Host, Limits, Merge, Os};
 pub use lifecycle::Lifecycle;
 pub use listing::{Listed, Listing, list};
 pub use manager::Manager;
+pub use needs::{Needs, Program};
 pub use preflight::preflight;
 pub use record::{Record, Step};
 pub use registry::{Factory, Registry};

@@ -1,6 +1,9 @@
 //! The one way all clusters are started, stopped, destroyed and looked at: look, decide, act, look again, remember.
 
-mod change;
+mod attached;
+mod end;
+mod memory;
+mod start;
 mod status;
 
 use std::ffi::OsString;
@@ -9,12 +12,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use kit::Backoff;
 use tokio::time::Instant;
 
 use crate::config::ClusterConfig;
 use crate::driver::{Driver, Phase, Sight};
 use crate::error::{Error, Fault};
 use crate::host::Host;
+use crate::identity::Identity;
 use crate::kubeconfig::Entry;
 use crate::lock::Lock;
 use crate::manager::Manager;
@@ -60,7 +65,36 @@ impl Lifecycle {
         let title = self.title();
         let events = &self.host.events;
         let waiting = |holder: &str| events.phase(format!("wait for {holder}, which is working on {title}"));
-        Lock::acquire(path, &title, deadline.left(), waiting).await.map(Some)
+        let lock = Lock::acquire(path, &title, deadline.left(), waiting).await?;
+        self.wait_for_orphan(deadline).await?;
+        Ok(Some(lock))
+    }
+
+    /// The tool that a killed command left running, if it runs still.
+    fn orphan(&self) -> Option<Identity> {
+        let note = record::tool_path(&self.host, self.driver.name(), self.driver.profile());
+        Identity::load(&note).filter(Identity::runs)
+    }
+
+    /// A tool does not end with the command that ran it, and two of them would destroy each other's work.
+    async fn wait_for_orphan(&self, deadline: Deadline) -> Result<(), Error> {
+        let mut waits = Backoff::new(Duration::from_millis(10), Duration::from_millis(500)).factor(1.5);
+        while let Some(orphan) = self.orphan() {
+            let holder = format!("process {}, which an interrupted command left running", orphan.pid);
+            self.host.events.phase(format!("wait for {holder}"));
+            if deadline.left().is_zero() {
+                return Err(Error::Locked {
+                    cluster: self.title(),
+                    holder,
+                    advice: format!("wait for it, or end it (kill {}) and try again", orphan.pid),
+                });
+            }
+            let wait = waits.next().unwrap_or_default().min(deadline.left());
+            tokio::time::sleep(wait).await;
+        }
+        let note = record::tool_path(&self.host, self.driver.name(), self.driver.profile());
+        let _ = std::fs::remove_file(note);
+        Ok(())
     }
 
     async fn look(&self) -> Result<Sight, Error> {
@@ -130,6 +164,10 @@ impl Manager for Lifecycle {
         self.restart_cluster(config).await
     }
 
+    async fn recreate(&self, config: &ClusterConfig) -> Result<(), Error> {
+        self.recreate_cluster(config).await
+    }
+
     async fn exec(&self, command: &[OsString]) -> Result<ExitStatus, Error> {
         let (program, args) = command
             .split_first()
@@ -141,14 +179,8 @@ impl Manager for Lifecycle {
             .env_clear()
             .envs(&self.host.env)
             .env("KUBECONFIG", path);
-        child.status().await.map_err(|error| {
-            let fault = if error.kind() == std::io::ErrorKind::NotFound {
-                Fault::BackendMissing
-            } else {
-                Fault::Unknown
-            };
-            Error::tool(&program.to_string_lossy(), "run", fault, error.to_string())
-        })
+        let name = program.to_string_lossy();
+        attached::run(&name, child, self.host.limits.exec, self.host.limits.grace).await
     }
 
     async fn kubeconfig(&self) -> Result<String, Error> {

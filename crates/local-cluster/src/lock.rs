@@ -70,7 +70,7 @@ impl Lock {
                 return Err(Error::Locked {
                     cluster: cluster.to_owned(),
                     holder,
-                    waited: longest,
+                    advice: "wait for it, or give more time with --timeout".to_owned(),
                 });
             }
             tokio::time::sleep(waits.next().unwrap_or(longest)).await;
@@ -95,7 +95,7 @@ fn holder(file: &mut File) -> String {
     let _ = file.take(32).read_to_string(&mut text);
     match text.trim().parse::<u32>() {
         Ok(pid) => format!("process {pid}"),
-        Err(_) => "its ID is not known".to_owned(),
+        Err(_) => "a process whose ID is not known".to_owned(),
     }
 }
 
@@ -121,12 +121,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.lock");
         let _held = Lock::acquire(path.clone(), "x", Duration::ZERO, |_| {}).await.unwrap();
-        let error = Lock::acquire(path, "k3d cluster x", Duration::from_mins(1), |_| {})
+        let error = Lock::acquire(path, "the k3d cluster x", Duration::from_mins(1), |_| {})
             .await
             .unwrap_err();
         let text = error.to_string();
         assert!(
-            text.contains(&std::process::id().to_string()) && text.contains("within 1m0s"),
+            text.contains(&std::process::id().to_string()) && text.contains("k3d cluster x"),
             "{text}"
         );
     }

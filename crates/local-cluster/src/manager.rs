@@ -53,10 +53,18 @@ pub trait Manager: Send + Sync {
         self.start(config).await
     }
 
+    /// Destroys it, with all its data, and creates it anew. What can be found out before, is: a cluster that could not be
+    /// made as asked for is not destroyed.
+    async fn recreate(&self, config: &ClusterConfig) -> Result<(), Error> {
+        self.destroy().await?;
+        self.start(config).await
+    }
+
     /// Runs a program with `KUBECONFIG` pointing at the cluster alone, its input and output being ours.
     ///
     /// # Errors
-    /// [`Error::ClusterNotRunning`], or that the program cannot be started.
+    /// [`Error::ClusterNotRunning`], that the program cannot be started, or that it did not end within
+    /// [`crate::Limits::exec`].
     async fn exec(&self, command: &[OsString]) -> Result<ExitStatus, Error>;
 
     /// The version of Kubernetes it runs.

@@ -6,20 +6,35 @@ use crate::error::{Error, Fault};
 
 /// A port of 127.0.0.1 that is free now. Somebody may take it before it is used: callers try once more.
 pub(crate) fn free() -> Result<u16, Error> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-    listener.map(|address| address.port()).map_err(|error| {
-        Error::tool(
-            "the system",
-            "find a free port",
-            Fault::OutOfResources,
-            error.to_string(),
-        )
-    })
+    several_free().map(|[port]| port)
 }
 
-/// Whether 127.0.0.1 has nobody on this port.
+/// So many different ports of 127.0.0.1 that are free now.
+pub(crate) fn several_free<const N: usize>() -> Result<[u16; N], Error> {
+    let mut ports = [0; N];
+    let mut held = Vec::new();
+    for port in &mut ports {
+        // Held until all are found: a port that was given back may be the next one found.
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| none_free(&error))?;
+        *port = listener.local_addr().map_err(|error| none_free(&error))?.port();
+        held.push(listener);
+    }
+    Ok(ports)
+}
+
+fn none_free(error: &std::io::Error) -> Error {
+    Error::tool(
+        "the system",
+        "find a free port",
+        Fault::OutOfResources,
+        error.to_string(),
+    )
+}
+
+/// Whether 127.0.0.1 has nobody on this port. One that we may not use ourselves counts as free: an engine may.
 pub(crate) fn is_free(port: u16) -> bool {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+    let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    !bound.is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse)
 }
 
 /// Fails when the port is taken, naming who holds it as far as that can be seen.

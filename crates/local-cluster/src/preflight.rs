@@ -1,5 +1,6 @@
 //! What is on this machine, what is wrong with it for local clusters, and what to do about it.
 
+mod creation;
 mod files;
 
 use std::sync::Arc;
@@ -8,11 +9,13 @@ use std::time::Duration;
 use futures::future::join_all;
 use kit::{Finding, Verdict};
 
+use crate::config;
 use crate::drivers::engine::Engine;
 use crate::error::Fault;
 use crate::host::Host;
 use crate::ports;
 use crate::tool::{Spec, Tool};
+pub(crate) use creation::{check, programs};
 
 /// No check takes longer than this.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -32,7 +35,7 @@ version_spec!(KIND, "kind");
 version_spec!(MINIKUBE, "minikube");
 version_spec!(COLIMA, "colima");
 
-/// Looks at everything side by side: tools and their versions, the container engine, the binaries of the `process` driver,
+/// Looks at everything side by side: tools and their versions, the container engines, the binaries of the `process` driver,
 /// ports of our clusters, disk, memory, kernel limits, the kubeconfig, and what interrupted commands left.
 pub async fn preflight(host: &Arc<Host>) -> Vec<Finding> {
     let tools = [
@@ -42,9 +45,9 @@ pub async fn preflight(host: &Arc<Host>) -> Vec<Finding> {
         (&COLIMA, "version"),
     ];
     let tools = join_all(tools.map(|(spec, verb)| tool(host, spec, verb)));
-    let (tools, engine) = tokio::join!(tools, engine(host));
+    let (tools, engines) = tokio::join!(tools, engines(host));
     let mut findings = tools;
-    findings.push(engine);
+    findings.extend(engines);
     if host.find("colima").is_some() {
         findings.extend(companions(host));
     }
@@ -79,35 +82,50 @@ async fn tool(host: &Arc<Host>, spec: &'static Spec, verb: &str) -> Finding {
     }
 }
 
-async fn engine(host: &Arc<Host>) -> Finding {
+/// Each container engine that is installed: docker for k3d, any for kind, docker or podman for minikube.
+async fn engines(host: &Arc<Host>) -> Vec<Finding> {
     const CHECK: &str = "container engine";
-    if host.find("docker").is_none() {
-        return Finding::new(CHECK, Verdict::Note, "docker is not installed")
-            .advice("k3d, kind and most minikube clusters need it");
+    let installed: Vec<_> = Engine::NAMES
+        .into_iter()
+        .filter(|name| host.find(name).is_some())
+        .collect();
+    let mut findings = Vec::new();
+    if !installed.contains(&"docker") {
+        findings.push(
+            Finding::new(CHECK, Verdict::Note, "docker is not installed")
+                .advice("k3d needs it; kind and minikube need it or another engine"),
+        );
     }
-    match tokio::time::timeout(PATIENCE, Engine::docker(host).ping()).await {
-        Ok(Ok(version)) => Finding::new(CHECK, Verdict::Ok, format!("docker answers, version {version}")),
+    findings.extend(join_all(installed.into_iter().map(|name| engine(host, name))).await);
+    findings
+}
+
+async fn engine(host: &Arc<Host>, name: &'static str) -> Finding {
+    let check = format!("container engine {name}");
+    match tokio::time::timeout(PATIENCE, Engine::named(host, name).ping()).await {
+        Ok(Ok(version)) => Finding::new(check, Verdict::Ok, format!("it answers, version {version}")),
         Ok(Err(error)) => {
-            let finding = Finding::new(CHECK, Verdict::Warning, kit::chain(&error));
-            finding.advice(error.advice().unwrap_or_else(|| "docker info tells more".to_owned()))
+            let finding = Finding::new(check, Verdict::Warning, kit::chain(&error));
+            finding.advice(error.advice().unwrap_or_else(|| format!("{name} info tells more")))
         }
-        Err(_) => Finding::new(CHECK, Verdict::Warning, "docker does not answer within 3s")
-            .advice("restart the container engine; every k3d, kind and minikube command waits for it"),
+        Err(_) => Finding::new(check, Verdict::Warning, "it does not answer within 3s")
+            .advice("restart it: every command of a tool that uses it waits for it"),
     }
 }
 
 /// What colima needs beside itself.
 fn companions(host: &Host) -> Vec<Finding> {
-    ["limactl", "kubectl"]
+    let programs = crate::drivers::colima::programs(&host.os, &config::Colima::default());
+    programs
         .into_iter()
-        .filter(|name| host.find(name).is_none())
-        .map(|name| {
+        .filter(|program| host.find(program.name).is_none())
+        .map(|program| {
             Finding::new(
-                format!("colima: {name}"),
+                format!("colima: {}", program.name),
                 Verdict::Problem,
-                format!("{name} is not on PATH, and colima needs it"),
+                format!("{} is not on PATH, and colima needs it", program.name),
             )
-            .advice(format!("install {}", if name == "limactl" { "lima" } else { name }))
+            .advice(program.advice)
         })
         .collect()
 }

@@ -60,6 +60,11 @@ pub(crate) fn lock_path(host: &Host, driver: &str, profile: &str) -> PathBuf {
     host.clusters_dir().join(driver).join(format!("{profile}.lock"))
 }
 
+/// Where it is noted which tool is changing a cluster.
+pub(crate) fn tool_path(host: &Host, driver: &str, profile: &str) -> PathBuf {
+    host.clusters_dir().join(driver).join(format!("{profile}.tool"))
+}
+
 impl Record {
     /// Reads one. What cannot be read counts as not there: the cluster itself knows better.
     pub fn load(host: &Host, driver: &str, profile: &str) -> Option<Self> {

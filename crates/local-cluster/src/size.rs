@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::settings::Setting;
 
@@ -65,6 +65,11 @@ impl Size {
         }
     }
 
+    /// In bytes.
+    pub fn in_bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// In MiB, rounded to the nearest: tools that calculate with fractions of a GiB lose no more than that.
     pub fn mib(&self) -> u64 {
         (self.bytes + MIB / 2) / MIB
@@ -99,6 +104,12 @@ fn gib(bytes: u64) -> String {
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.written)
+    }
+}
+
+impl Serialize for Size {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.written)
     }
 }
 

@@ -6,6 +6,7 @@ mod text;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,11 +19,15 @@ use tokio::task::JoinSet;
 use crate::error::{Error, Fault};
 use crate::event::Event;
 use crate::host::Host;
+use crate::identity::Identity;
+use crate::record;
 pub(crate) use classify::classify;
-pub(crate) use text::{beginning, command_line, json_array, last_words, redact, strip_ansi};
+pub(crate) use text::{beginning, command_line, is_log, json_array, last_words, redact, strip_ansi};
 
 /// What standard output may hold; more is no answer to anything we ask.
 const MOST_OUTPUT: usize = 16 * 1024 * 1024;
+/// What is kept of standard output of a change: its end.
+const MOST_REPORT: usize = 1024 * 1024;
 /// What is kept of standard error for the message of a failure: its end.
 const MOST_COMPLAINT: usize = 64 * 1024;
 /// A program that ended may have left its pipes to a child of its own; what is in them by then is what we get.
@@ -46,6 +51,10 @@ pub(crate) struct Tool {
     pub(crate) host: Arc<Host>,
     spec: &'static Spec,
     set: Vec<(OsString, OsString)>,
+    /// Where it is, when that is not to be looked up.
+    program: Option<PathBuf>,
+    /// Where it is noted that it is changing something.
+    note: Option<PathBuf>,
 }
 
 /// What a program said, and how it ended.
@@ -62,12 +71,12 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// The output of a success; the failure as an error otherwise.
+    /// The output of a success; the failure as an error otherwise. Part of an answer is no answer.
     pub(crate) fn success(self) -> Result<Self, Error> {
-        if self.code == Some(0) {
-            Ok(self)
-        } else {
-            Err(self.failure(classify(&self)))
+        match self.code {
+            Some(0) if self.cut => Err(self.unreadable("short enough")),
+            Some(0) => Ok(self),
+            _ => Err(self.failure(classify(&self))),
         }
     }
 
@@ -100,7 +109,22 @@ impl Tool {
             host: Arc::clone(host),
             spec,
             set: Vec::new(),
+            program: None,
+            note: None,
         }
+    }
+
+    /// The program at this path, whatever is on `PATH`.
+    pub(crate) fn at(mut self, program: impl Into<PathBuf>) -> Self {
+        self.program = Some(program.into());
+        self
+    }
+
+    /// Notes which process it is while it changes something of this cluster, so that a command that comes after a killed
+    /// one can wait for what that one left running.
+    pub(crate) fn working_on(mut self, driver: &str, profile: &str) -> Self {
+        self.note = Some(record::tool_path(&self.host, driver, profile));
+        self
     }
 
     /// Sets one more variable for it.
@@ -132,7 +156,9 @@ impl Tool {
                 cut: false,
             });
         }
-        self.run(&args, limit, Purpose::Change).await
+        let output = self.run(&args, limit, Purpose::Change).await?;
+        // What is printed on the way is no answer that could be incomplete.
+        Ok(Output { cut: false, ..output })
     }
 
     fn environment(&self) -> BTreeMap<OsString, OsString> {
@@ -153,7 +179,10 @@ impl Tool {
     async fn run(&self, args: &[&str], limit: Duration, purpose: Purpose) -> Result<Output, Error> {
         let tool = self.spec.program;
         let verb = verb(args);
-        let program = self.host.need(tool, self.spec.advice)?;
+        let program = match &self.program {
+            Some(program) => program.clone(),
+            None => self.host.need(tool, self.spec.advice)?,
+        };
         let mut command = Command::new(program);
         command.args(args).env_clear().envs(self.environment()).process_group(0);
         command
@@ -169,7 +198,16 @@ impl Tool {
             Error::tool(tool, &verb, fault, error.to_string())
         })?;
         let mut group = Group::of(&child, purpose);
-        let out = Arc::new(Mutex::new(Kept::first(MOST_OUTPUT)));
+        let note = self.note.as_ref().filter(|_| purpose == Purpose::Change);
+        if let (Some(note), Some(pid)) = (note, child.id()) {
+            // Without it, only a command after a killed one is worse off.
+            let _ = Identity::of(pid).save(note);
+        }
+        let out = Arc::new(Mutex::new(match purpose {
+            Purpose::Look => Kept::first(MOST_OUTPUT),
+            // Of what is printed on the way, the end tells how it went.
+            Purpose::Change => Kept::last(MOST_REPORT),
+        }));
         let err = Arc::new(Mutex::new(Kept::last(MOST_COMPLAINT)));
         let mut pipes = JoinSet::new();
         let teller = (purpose == Purpose::Change).then(|| Arc::clone(&self.host));
@@ -186,6 +224,9 @@ impl Tool {
             Err(_) => group.end(&mut child, self.host.limits.grace).await,
         };
         group.done();
+        if let Some(note) = note {
+            let _ = std::fs::remove_file(note);
+        }
         let _ = tokio::time::timeout(PIPES, async { while pipes.join_next().await.is_some() {} }).await;
         let status = status.map_err(|error| Error::tool(tool, &verb, Fault::Unknown, error.to_string()))?;
         let (stdout, cut) = out.lock().unwrap_or_else(PoisonError::into_inner).text();

@@ -1,10 +1,14 @@
 //! `roadstead cluster`: Kubernetes on this machine, through whichever tool is there.
 
 mod args;
+mod ask;
 mod progress;
 mod show;
 
-use std::io::{IsTerminal as _, Write as _};
+use std::ffi::OsString;
+use std::io::IsTerminal as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use local_cluster::{
@@ -29,7 +33,8 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
     let work = dispatch(args);
     tokio::select! {
         outcome = work => outcome,
-        () = stop.cancelled() => Err(Failure::interrupted()),
+        () = stop.cancelled() => Err(Failure::interrupted()
+            .hint("nothing was rolled back: roadstead cluster status tells what is there, and the same command goes on")),
     }
 }
 
@@ -37,90 +42,99 @@ async fn dispatch(args: Args) -> Result<(), Failure> {
     let Args { common, verb } = args;
     match verb {
         Verb::Start { change, recreate, yes } => start(&common, &change, recreate, yes).await,
-        Verb::Restart { change } => restart(&common, &change).await,
+        Verb::Restart { change } => {
+            let cluster = Cluster::to_change(&common, |host| change.apply(host))?;
+            let work = cluster.manager.restart(&cluster.config);
+            cluster.change("ready", work).await
+        }
         Verb::Stop { dry_run } => {
-            let cluster = Cluster::find(&common, |host| host.dry_run = dry_run)?;
-            cluster.change("stopped", cluster.manager.stop()).await?;
-            cluster.tell_outcome(dry_run).await
+            let cluster = Cluster::to_change(&common, |host| host.dry_run = dry_run)?;
+            cluster.change("stopped", cluster.manager.stop()).await
         }
         Verb::Destroy { dry_run, yes } => {
-            let cluster = Cluster::find(&common, |host| host.dry_run = dry_run)?;
-            cluster.confirm(yes || dry_run)?;
-            cluster.change("gone", cluster.manager.destroy()).await?;
-            cluster.tell_outcome(dry_run).await
+            let cluster = Cluster::to_change(&common, |host| host.dry_run = dry_run)?;
+            cluster.confirm(yes || dry_run).await?;
+            cluster.change("gone", cluster.manager.destroy()).await
         }
         Verb::Status => status(&common).await,
         Verb::List => {
-            let host = Arc::new(host(&common));
+            let host = Arc::new(asking(&common));
             let listing = list(&registry()?, &host).await;
             for problem in &listing.problems {
-                console::complain(&Failure::usage(problem.clone()));
+                ask::warn(problem);
             }
             show::value(common.output, &listing.clusters, || show::listing(&listing))
         }
         Verb::Kubeconfig { path } => {
-            let cluster = Cluster::find(&common, |_| {})?;
-            let text = cluster.manager.kubeconfig().await?;
+            let cluster = Cluster::to_ask(&common)?;
+            let (text, file) = cluster.own_kubeconfig().await?;
             if path {
-                return console::line(
-                    cluster
-                        .host
-                        .own_kubeconfig(&cluster.manager.context())
-                        .display()
-                        .to_string(),
-                );
+                console::line(file.display().to_string())
+            } else {
+                console::text(text)
             }
-            console::text(text)
         }
         Verb::Drivers => {
-            let host = host(&common);
-            let drivers = show::drivers(&registry()?.names(), &host);
+            let drivers = show::drivers(&registry()?.names(), &asking(&common));
             show::value(common.output, &drivers, || show::driver_table(&drivers))
         }
-        Verb::Exec { command } => {
-            let cluster = Cluster::find(&common, |_| {})?;
-            let ended = cluster.manager.exec(&command).await?;
-            let code = ended
-                .code()
-                .and_then(|code| u8::try_from(code).ok())
-                .unwrap_or(kit::exit::FAILED);
-            if code == kit::exit::OK {
-                Ok(())
-            } else {
-                Err(silent(code))
-            }
-        }
+        Verb::Exec { command } => exec(&common, &command).await,
     }
 }
 
 async fn start(common: &Common, change: &Change, recreate: bool, yes: bool) -> Result<(), Failure> {
-    let cluster = Cluster::find(common, |host| change.apply(host))?;
+    let cluster = Cluster::to_change(common, |host| change.apply(host))?;
     if recreate {
-        cluster.confirm(yes || change.dry_run)?;
-        cluster.rehearse(common, change).await?;
-        cluster.change("gone", cluster.manager.destroy()).await?;
+        cluster.confirm(yes || change.dry_run).await?;
+        let work = cluster.manager.recreate(&cluster.config);
+        return cluster.change("ready", work).await;
     }
-    cluster.change("ready", cluster.manager.start(&cluster.config)).await?;
-    cluster.tell_outcome(change.dry_run).await
+    cluster.change("ready", cluster.manager.start(&cluster.config)).await
 }
 
-async fn restart(common: &Common, change: &Change) -> Result<(), Failure> {
-    let cluster = Cluster::find(common, |host| change.apply(host))?;
-    cluster
-        .change("ready", cluster.manager.restart(&cluster.config))
-        .await?;
-    cluster.tell_outcome(change.dry_run).await
-}
-
+/// Its exit codes are its own: what cannot be told must not look like a state.
 async fn status(common: &Common) -> Result<(), Failure> {
-    let cluster = Cluster::find(common, |_| {})?;
-    let status = cluster.manager.status().await?;
+    let own = |code: u8| {
+        move |failure: Failure| Failure {
+            code: if failure.code == kit::exit::USAGE {
+                failure.code
+            } else {
+                code
+            },
+            ..failure
+        }
+    };
+    let cluster = Cluster::to_ask(common).map_err(own(kit::exit::USAGE))?;
+    let status = cluster
+        .manager
+        .status()
+        .await
+        .map_err(|error| own(kit::exit::FAILED)(error.into()))?;
     cluster.show(&status)?;
     match status.state {
         State::Ready => Ok(()),
         State::Stopped => Err(silent(STOPPED)),
         State::Starting | State::NotReady => Err(silent(NOT_READY)),
     }
+}
+
+/// Without a limit the program takes our place: signals and the terminal are between it and the user.
+async fn exec(common: &Common, command: &[OsString]) -> Result<(), Failure> {
+    let cluster = Cluster::to_ask(common)?;
+    let Some((program, args)) = command.split_first().filter(|_| common.timeout.is_none()) else {
+        let ended = cluster.manager.exec(command).await?;
+        let code = ended.code().and_then(|code| u8::try_from(code).ok());
+        return match code.unwrap_or(kit::exit::FAILED) {
+            kit::exit::OK => Ok(()),
+            code => Err(silent(code)),
+        };
+    };
+    let (_, file) = cluster.own_kubeconfig().await?;
+    let error = std::process::Command::new(program)
+        .args(args)
+        .env("KUBECONFIG", file)
+        .exec();
+    Err(Failure::other(&format!("run {}", program.to_string_lossy()), error))
 }
 
 fn registry() -> Result<Registry, Failure> {
@@ -137,13 +151,23 @@ pub fn this_machine() -> Host {
     host
 }
 
-/// The machine, with what the command line says about it.
-fn host(common: &Common) -> Host {
+/// The machine for a command that looks.
+fn asking(common: &Common) -> Host {
     let mut host = this_machine();
     host.bin_dir.clone_from(&common.bin_dir);
-    host.limits.start = common.timeout;
-    host.limits.stop = common.timeout;
-    host.limits.destroy = common.timeout;
+    if let Some(limit) = common.timeout {
+        host.limits = host.limits.questions_within(limit);
+    }
+    host
+}
+
+/// The machine for a command that changes something.
+fn changing(common: &Common) -> Host {
+    let mut host = this_machine();
+    host.bin_dir.clone_from(&common.bin_dir);
+    if let Some(limit) = common.timeout {
+        host.limits = host.limits.changes_within(limit);
+    }
     host
 }
 
@@ -158,9 +182,17 @@ struct Cluster {
 }
 
 impl Cluster {
-    fn find(common: &Common, prepare: impl FnOnce(&mut Host)) -> Result<Self, Failure> {
-        let mut host = host(common);
+    fn to_ask(common: &Common) -> Result<Self, Failure> {
+        Self::find(common, asking(common))
+    }
+
+    fn to_change(common: &Common, prepare: impl FnOnce(&mut Host)) -> Result<Self, Failure> {
+        let mut host = changing(common);
         prepare(&mut host);
+        Self::find(common, host)
+    }
+
+    fn find(common: &Common, mut host: Host) -> Result<Self, Failure> {
         let given = match &common.config {
             Some(path) => Some(ClusterConfig::from_file(path)?),
             None => None,
@@ -181,6 +213,7 @@ impl Cluster {
         let teller = Arc::new(Teller::new(
             common.output,
             &format!("{} cluster {}", choice.driver, common.profile),
+            host.dry_run,
         ));
         if !choice.why.is_empty() {
             teller.note(&format!("driver {}: {}", choice.driver, choice.why));
@@ -201,69 +234,52 @@ impl Cluster {
         })
     }
 
+    /// Does a change, and shows what there is after it: the state, or on a dry run the commands.
     async fn change(&self, done: &str, work: impl Future<Output = Result<(), Error>>) -> Result<(), Failure> {
-        match work.await {
-            Ok(()) => {
-                let done = if self.host.dry_run { "nothing was changed" } else { done };
-                self.teller.done(done);
-                Ok(())
-            }
-            Err(error) => {
-                self.teller.failed(&error);
-                Err(error.into())
-            }
+        if let Err(error) = work.await {
+            self.teller.failed(&error);
+            return Err(error.into());
         }
-    }
-
-    async fn tell_outcome(&self, dry_run: bool) -> Result<(), Failure> {
-        if dry_run {
-            return Ok(());
+        if self.host.dry_run {
+            self.teller.done("nothing was changed");
+            return show::plan(self.output, &self.teller.commands());
         }
-        let status = self.manager.status().await?;
-        self.show(&status)
+        self.teller.done(done);
+        self.show(&self.manager.status().await?)
     }
 
     fn show(&self, status: &Status) -> Result<(), Failure> {
         show::status(self.output, status, &self.profile, self.manager.limits())
     }
 
-    /// Finds out, without doing it, whether the cluster could be made as wanted: what could not be made anew must not be
-    /// destroyed. That it differs from what is there is the reason to make it anew.
-    async fn rehearse(&self, common: &Common, change: &Change) -> Result<(), Failure> {
-        let mut host = host(common);
-        change.apply(&mut host);
-        host.dry_run = true;
-        let host = Arc::new(host);
-        let start_as = async |profile: &str| {
-            let manager = registry()?.manager(self.manager.driver(), &host, profile)?;
-            Ok::<_, Failure>(manager.start(&self.config).await)
+    /// A kubeconfig with this cluster alone, and the file of ours that has it.
+    async fn own_kubeconfig(&self) -> Result<(String, PathBuf), Failure> {
+        let text = self.manager.kubeconfig().await?;
+        let file = self.host.own_kubeconfig(&self.manager.context());
+        let write = || {
+            kit::fs::create_private_dir(file.parent().unwrap_or(&file))?;
+            kit::fs::write_private(&file, text.as_bytes())
         };
-        match start_as(&self.profile).await? {
-            // A port that is not this cluster's may be somebody else's, which only a cluster that is not there finds out.
-            Err(Error::ConfigMismatch(differences)) if differences.iter().any(|one| one.field == "apiPort") => {
-                Ok(start_as(&format!("rehearsal-{}", std::process::id())).await??)
-            }
-            Err(Error::ConfigMismatch(_)) => Ok(()),
-            outcome => Ok(outcome?),
-        }
+        write().map_err(|error| Failure::other(&format!("write {}", file.display()), error))?;
+        Ok((text, file))
     }
 
-    /// Asks before data is removed, when there is somebody to ask.
-    fn confirm(&self, yes: bool) -> Result<(), Failure> {
-        if yes || !std::io::stdin().is_terminal() {
+    /// Asks before data is removed. Without a terminal there is nobody to ask, and silence is no consent.
+    async fn confirm(&self, yes: bool) -> Result<(), Failure> {
+        if yes {
             return Ok(());
         }
-        let mut err = anstream::stderr();
-        let _ = write!(
-            err,
-            "Destroy the {} cluster {} with all its data? [y/N] ",
-            self.manager.driver(),
-            self.profile
-        );
-        let _ = err.flush();
-        let mut answer = String::new();
-        let read = std::io::stdin().read_line(&mut answer);
-        if read.is_ok() && ["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {
+        let title = format!("the {} cluster {}", self.manager.driver(), self.profile);
+        if !std::io::stdin().is_terminal() {
+            return Err(
+                Failure::usage(format!("destroying {title} removes all its data, and nobody was asked"))
+                    .hint("pass --yes to do it without a question"),
+            );
+        }
+        if self.manager.status().await.is_ok_and(|status| !status.exists) {
+            return Ok(());
+        }
+        if ask::confirmed(&format!("Destroy {title} with all its data?")).await {
             return Ok(());
         }
         Err(Failure {

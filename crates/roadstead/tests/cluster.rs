@@ -1,6 +1,10 @@
 //! `roadstead cluster` as people type it, on a machine with nothing installed: the simulated API server for real.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "this is test code, which clippy sees only in test functions"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -230,8 +234,8 @@ fn mistakes_have_their_exit_codes_and_say_what_to_do() {
     assert_eq!(code, 2);
     assert!(err.contains("bad.yaml") && err.contains("line 2"), "{err}");
     let (code, out, err) = machine.said("start --dry-run");
-    assert_eq!((code, out.as_str()), (0, ""));
-    assert!(err.contains("sim kubernetes --listen 127.0.0.1:"), "{err}");
+    assert_eq!((code, out.lines().count()), (0, 1), "{err}");
+    assert!(out.contains("sim kubernetes --listen 127.0.0.1:"), "{out}");
     assert!(!machine.path(".kube").exists());
     assert_eq!(machine.said("start").0, 0);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -256,6 +260,167 @@ fn mistakes_have_their_exit_codes_and_say_what_to_do() {
     );
 }
 
+fn signal(pid: &Value, name: &str) {
+    let done = Command::new("kill")
+        .args([&format!("-{name}"), &pid.to_string()])
+        .status();
+    assert!(done.unwrap().success());
+}
+
+#[test]
+fn status_has_one_form_and_an_exit_code_for_each_state() {
+    const KEYS: [&str; 7] = [
+        "state",
+        "driver",
+        "kubernetesVersion",
+        "ipAddress",
+        "kubeContext",
+        "exists",
+        "reason",
+    ];
+    let machine = Machine::new();
+    let told = |expected: i32, state: &str, exists: bool| {
+        let (code, out, err) = machine.said("status --driver sim -o json");
+        let status: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}{err}"));
+        let mut at = 0;
+        for key in KEYS {
+            let place = out[at..].find(&format!("\"{key}\":"));
+            at += place.unwrap_or_else(|| panic!("{key} is not there, or not in its place: {out}"));
+        }
+        assert_eq!(status.as_object().unwrap().len(), KEYS.len(), "{out}");
+        assert_eq!(
+            (
+                code,
+                status["state"].as_str().unwrap(),
+                status["exists"].as_bool().unwrap()
+            ),
+            (expected, state, exists)
+        );
+        assert_eq!(status["kubeContext"], "sim-dev");
+        let (code, yaml, _) = machine.said("status --driver sim -o yaml");
+        assert!(
+            code == expected && yaml.starts_with(&format!("state: {state}\n")),
+            "{yaml}"
+        );
+        let (code, line, _) = machine.said("status --driver sim -o jsonl");
+        let event: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((code, &event["status"]["state"]), (expected, &status["state"]));
+        let (code, table, err) = machine.said("status --driver sim");
+        assert!(
+            code == expected && table.contains(state) && err.is_empty(),
+            "{table}{err}"
+        );
+        status
+    };
+    told(3, "stopped", false);
+    assert_eq!(machine.said("start --driver sim").0, 0);
+    told(0, "ready", true);
+    let server = machine.server();
+    signal(&server, "STOP");
+    let begun = Instant::now();
+    let status = told(4, "not-ready", true);
+    assert!(begun.elapsed() < 4 * Duration::from_secs(5));
+    assert!(
+        status["reason"].as_str().unwrap().contains("does not answer"),
+        "{status}"
+    );
+    signal(&server, "CONT");
+    told(0, "ready", true);
+    assert_eq!(machine.said("stop --driver sim").0, 0);
+    told(3, "stopped", true);
+    let (code, out, err) = machine.said("status --driver k3d -o json");
+    assert_eq!((code, out.as_str()), (1, ""), "what cannot be told is not guessed");
+    assert!(err.contains("k3d is not on PATH"), "{err}");
+    assert_eq!(machine.said("status --driver sim -o xml").0, 2);
+    assert_eq!(machine.said("status --driver sim --profile ..").0, 2);
+    assert_eq!(
+        machine.said("status --driver nope").0,
+        2,
+        "which is not the code of a state"
+    );
+    assert_eq!(machine.said("status --driver sim --config /none.yaml").0, 2);
+}
+
+#[test]
+fn a_command_takes_our_place_and_a_limit_is_kept() {
+    let machine = Machine::new();
+    assert_eq!(machine.said("start --driver sim").0, 0);
+    let run = |limit: &str, script: &str| {
+        let mut command = machine.command(&format!("exec --driver sim {limit} --"));
+        let output = command.args(["/bin/sh", "-c", script]).output().unwrap();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+        )
+    };
+    assert_eq!(run("", "exit 7").0, Some(7));
+    assert_eq!(run("--timeout 1m", "exit 7").0, Some(7));
+    let (_, file) = run("", "printf %s \"$KUBECONFIG\"");
+    assert_eq!(
+        PathBuf::from(&file),
+        machine.path(".local/share/roadstead/kubeconfigs/sim-dev.yaml")
+    );
+    let (_, path, _) = machine.said("kubeconfig --driver sim --path");
+    assert_eq!(path.trim(), file);
+    let begun = Instant::now();
+    let (code, _) = run(
+        "--timeout 400ms",
+        "trap 'exit 9' TERM; while :; do /bin/sleep 0.05; done",
+    );
+    assert_eq!(code, Some(6));
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    let (code, _, err) = machine.said("exec --driver sim -- no-such-program");
+    assert_eq!(code, 1);
+    assert!(err.contains("no-such-program"), "{err}");
+    // The file is made for whoever asks for it, and is for nobody else.
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(machine.said("kubeconfig --driver sim --path").1.trim(), file);
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(
+        machine.said("kubeconfig --driver sim").1,
+        std::fs::read_to_string(&file).unwrap()
+    );
+    assert_eq!(machine.said("stop --driver sim").0, 0);
+    for line in [
+        "exec --driver sim -- true",
+        "kubeconfig --driver sim",
+        "kubeconfig --driver sim --path",
+    ] {
+        let (code, out, err) = machine.said(line);
+        assert!(
+            code == 4 && out.is_empty() && err.contains("cluster is not running"),
+            "{line}: {code} {err}"
+        );
+    }
+}
+
+#[test]
+fn the_mock_remembers_from_one_command_to_the_next() {
+    let machine = Machine::new();
+    assert_eq!(machine.said("status --driver mock").0, 3);
+    let (code, out, err) = machine.said("start --driver mock");
+    assert!(
+        code == 0 && out.contains("ready") && out.contains("this is no cluster"),
+        "{out}{err}"
+    );
+    assert_eq!(machine.said("start --driver mock").0, 0);
+    std::fs::write(machine.path("other.yaml"), "driver: mock\nk3d: {agents: 3}\n").unwrap();
+    let other = machine.path("other.yaml").display().to_string();
+    let (code, _, err) = machine.said(&format!("start --config {other}"));
+    assert!(
+        code == 4 && err.contains("k3d.agents: running nothing, requested 3"),
+        "{err}"
+    );
+    let (_, out, _) = machine.said("list");
+    assert!(out.contains("mock") && out.contains("running"), "{out}");
+    assert!(!machine.path(".kube/config").exists(), "it has no context");
+    assert_eq!(machine.said("stop --driver mock").0, 0);
+    assert_eq!(machine.said("status --driver mock").0, 3);
+    assert_eq!(machine.said("destroy --driver mock --yes").0, 0);
+    assert!(!machine.said("list").1.contains("mock"));
+}
+
 #[test]
 fn lists_and_completions_know_the_clusters() {
     let machine = Machine::new();
@@ -267,7 +432,7 @@ fn lists_and_completions_know_the_clusters() {
         (&"sim".into(), &"running".into(), 1)
     );
     let (_, out, _) = machine.said("drivers -o jsonl");
-    assert_eq!(out.lines().count(), 7);
+    assert_eq!(out.lines().count(), 8);
     let (_, path, _) = machine.said("kubeconfig --path");
     assert!(path.trim().ends_with("sim-dev.yaml"), "{path}");
     let output = Command::new(env!("CARGO_BIN_EXE_roadstead"))

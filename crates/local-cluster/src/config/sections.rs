@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::size::Size;
 
 /// A k3s in a virtual machine made by colima.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Colima {
     /// Memory of the machine.
@@ -44,7 +44,7 @@ pub struct Colima {
 }
 
 /// A directory of the host inside the machine.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Mount {
     /// The directory.
@@ -57,7 +57,7 @@ pub struct Mount {
 }
 
 /// A k3s in containers made by k3d.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct K3d {
     /// Servers, at least one.
@@ -107,7 +107,7 @@ pub trait Filtered {
 macro_rules! filtered {
     ($(#[$doc:meta])* $name:ident, $field:ident, $of:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "camelCase", deny_unknown_fields)]
         pub struct $name {
             #[doc = $of]
@@ -142,7 +142,7 @@ filtered!(
 );
 
 /// Image registries of a k3d cluster.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct K3dRegistries {
     /// One to create with the cluster.
@@ -154,7 +154,7 @@ pub struct K3dRegistries {
 }
 
 /// A registry to create.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct K3dRegistry {
     /// Its name.
@@ -166,7 +166,7 @@ pub struct K3dRegistry {
 }
 
 /// A Kubernetes in containers made by kind.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Kind {
     /// The node image.
@@ -184,7 +184,7 @@ pub struct Kind {
 }
 
 /// A Kubernetes made by minikube.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Minikube {
     /// minikube's own driver (`docker`, `qemu2`, …); `docker` when left out.
@@ -212,7 +212,7 @@ pub struct Minikube {
 }
 
 /// etcd and kube-apiserver as plain processes.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Process {
     /// The release the binaries must be (`v1.35.0`); any when left out.
@@ -232,7 +232,7 @@ pub struct Process {
 }
 
 /// A simulated API server.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Sim {
     /// The port of the API server; a free one when left out, and then always the same.

@@ -71,6 +71,9 @@ impl Manager for Auto {
     async fn restart(&self, config: &ClusterConfig) -> Result<(), Error> {
         self.0.restart(config).await
     }
+    async fn recreate(&self, config: &ClusterConfig) -> Result<(), Error> {
+        self.0.recreate(config).await
+    }
     async fn exec(&self, command: &[OsString]) -> Result<ExitStatus, Error> {
         self.0.exec(command).await
     }

@@ -12,15 +12,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::config::ClusterConfig;
+use crate::config::{self, ClusterConfig};
 use crate::driver::{Deadlines, Driver, EntryNames, Phase, Sight};
 use crate::error::{Error, Fault};
 use crate::host::Host;
+use crate::needs::Needs;
+use crate::preflight;
 use crate::profile;
 use crate::settings::{Applies, Setting, Settings};
 use crate::status::Found;
-use crate::tool::{Spec, Tool};
+use crate::tool::{Spec, Tool, is_log};
 use machine::{Instance, Live};
+pub(crate) use plan::programs;
 
 static COLIMA: Spec = Spec {
     program: "colima",
@@ -57,9 +60,9 @@ impl Colima {
         let mut colima = Self {
             host: Arc::clone(host),
             profile: short.to_owned(),
-            tool: Tool::new(host, &COLIMA),
+            tool: Tool::new(host, &COLIMA).working_on("colima", short),
         };
-        let scratch = host.scratch_kubeconfig(&colima.id());
+        let scratch = host.scratch(&colima.id());
         colima.tool = colima.tool.with("KUBECONFIG", scratch);
         Ok(colima)
     }
@@ -75,11 +78,9 @@ impl Colima {
 
     async fn instances(&self) -> Result<Vec<Instance>, Error> {
         let output = self.tool.ask(&["list", "--json"]).await?.success()?;
-        let lines = output
-            .stdout
-            .lines()
-            .map(str::trim)
-            .filter(|line| line.starts_with('{'));
+        // What is neither a machine nor a log is no answer, and no answer is not an empty list.
+        let lines = output.stdout.lines().map(str::trim);
+        let lines = lines.filter(|line| !line.is_empty() && !is_log(line));
         lines
             .map(|line| serde_json::from_str(line).map_err(|_| output.unreadable("the JSON lines of colima list")))
             .collect()
@@ -96,32 +97,15 @@ impl Colima {
     async fn start(&self, config: &ClusterConfig, limit: Duration) -> Result<(), Error> {
         let section = config.colima.as_ref().ok_or(Error::MissingDriverConfig("colima"))?;
         // What colima would only find out after it overwrote the profile.
-        self.host
-            .need("limactl", "install lima (brew install lima)")
-            .map_err(|error| match error {
-                Error::Tool {
-                    verb, fault, advice, ..
-                } => Error::Tool {
-                    tool: "lima".to_owned(),
-                    verb,
-                    fault,
-                    message: "lima is not on PATH, and colima needs it".to_owned(),
-                    advice,
-                },
-                other => other,
-            })?;
-        self.host
-            .need("kubectl", "install kubectl; colima needs it to start Kubernetes")?;
-        let help = self.tool.ask(&["start", "--help"]).await?;
-        let args = plan::start(&self.profile, section, &format!("{}{}", help.stdout, help.stderr))?;
-        self.prepare_scratch()?;
+        preflight::programs(&self.host, "colima", &self.needs(config))?;
+        let args = self.start_line(section).await?;
+        self.host.prepare_scratch()?;
         self.tool.change(&args, limit).await?.success().map(drop)
     }
 
-    fn prepare_scratch(&self) -> Result<(), Error> {
-        let path = self.host.scratch_kubeconfig(&self.id());
-        let dir = path.parent().map(std::path::Path::to_path_buf).unwrap_or_default();
-        kit::fs::create_private_dir(&dir).map_err(Error::files("create", dir))
+    async fn start_line(&self, section: &config::Colima) -> Result<Vec<String>, Error> {
+        let help = self.tool.ask(&["start", "--help"]).await?;
+        plan::start(&self.profile, section, &format!("{}{}", help.stdout, help.stderr))
     }
 
     async fn halt_machine(&self, force: bool, limit: Duration) -> Result<(), Error> {
@@ -164,6 +148,22 @@ impl Driver for Colima {
             config.colima.as_ref().ok_or(Error::MissingDriverConfig("colima"))?,
             &self.host.os,
         )
+    }
+
+    fn needs(&self, config: &ClusterConfig) -> Needs {
+        let config = config.colima.clone().unwrap_or_default();
+        Needs {
+            programs: programs(&self.host.os, &config),
+            ports: config.k3s_port.into_iter().collect(),
+            memory: config.memory.as_ref().map_or(0, crate::Size::in_bytes),
+            disk: true,
+            ..Needs::default()
+        }
+    }
+
+    async fn rehearse(&self, config: &ClusterConfig) -> Result<(), Error> {
+        let section = config.colima.as_ref().ok_or(Error::MissingDriverConfig("colima"))?;
+        self.start_line(section).await.map(drop)
     }
 
     fn applies(&self, field: &str, have: &Setting, want: &Setting) -> Applies {
@@ -214,7 +214,7 @@ impl Driver for Colima {
     async fn resume(&self, sight: &Sight, config: &ClusterConfig, limit: Duration) -> Result<(), Error> {
         match &sight.phase {
             Phase::Incomplete(why) if why == NO_KUBERNETES => {
-                self.prepare_scratch()?;
+                self.host.prepare_scratch()?;
                 let args = ["kubernetes", "start", "--profile", &self.profile];
                 return self.tool.change(&args, limit).await?.success().map(drop);
             }

@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use kit::Backoff;
 use rustix::process::{Pid, Signal, kill_process};
-use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::error::{Error, Fault};
 use crate::event::Event;
 use crate::host::Host;
+use crate::identity::{Identity, began};
 
 /// A log larger than this is set aside when the program is started again.
 const LARGEST_LOG: u64 = 10 * 1024 * 1024;
@@ -27,14 +27,6 @@ const TAIL: u64 = 2_000;
 pub(crate) struct Daemon<'a> {
     dir: &'a Path,
     name: &'static str,
-}
-
-/// Which process it is. A process ID alone may belong to somebody else by now.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Identity {
-    pid: u32,
-    /// When it began, in whatever form the system tells it, and on Linux in which boot.
-    began: String,
 }
 
 impl<'a> Daemon<'a> {
@@ -52,11 +44,7 @@ impl<'a> Daemon<'a> {
 
     /// Its process ID, when it runs.
     pub(crate) fn running(&self) -> Option<u32> {
-        let known = std::fs::read(self.pid_file()).ok();
-        let known: Option<Identity> = known.and_then(|text| serde_json::from_slice(&text).ok());
-        if let Some(known) = known
-            && began(known.pid).is_some_and(|began| began == known.began)
-        {
+        if let Some(known) = Identity::load(&self.pid_file()).filter(Identity::runs) {
             return Some(known.pid);
         }
         // Whoever started it may have been killed before writing the file.
@@ -87,13 +75,9 @@ impl<'a> Daemon<'a> {
             .spawn()
             .map_err(|error| Error::tool(self.name, "start", Fault::BackendMissing, error.to_string()))?;
         let Some(pid) = child.id() else { return Ok(()) };
-        let identity = Identity {
-            pid,
-            began: began(pid).unwrap_or_default(),
-        };
-        let text =
-            serde_json::to_vec(&identity).map_err(|error| Error::files("write", self.pid_file())(error.into()))?;
-        kit::fs::write_private(&self.pid_file(), &text).map_err(Error::files("write", self.pid_file()))
+        Identity::of(pid)
+            .save(&self.pid_file())
+            .map_err(Error::files("write", self.pid_file()))
     }
 
     /// Waits until `ready` says so, or the program ended, or time is up.
@@ -187,31 +171,6 @@ impl<'a> Daemon<'a> {
 pub(crate) fn tell_removal(host: &Host, dir: &Path) {
     let line = crate::tool::command_line("rm", &["-r".into(), dir.to_string_lossy()]);
     host.events.tell(Event::Command { line });
-}
-
-/// When a process began; `None` when there is none of that ID that runs.
-#[cfg(target_os = "linux")]
-fn began(pid: u32) -> Option<String> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name, in parentheses, may contain anything.
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    if matches!(fields.first(), Some(&"Z" | &"X")) {
-        return None;
-    }
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    Some(format!("{} of {}", fields.get(19)?, boot.trim()))
-}
-
-/// When a process began; `None` when there is none of that ID that runs.
-#[cfg(not(target_os = "linux"))]
-fn began(pid: u32) -> Option<String> {
-    let output = std::process::Command::new("ps")
-        .args(["-o", "stat=,lstart=", "-p", &pid.to_string()])
-        .output()
-        .ok()?;
-    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    let (state, since) = text.split_once(' ')?;
-    (!state.starts_with('Z')).then(|| since.trim().to_owned())
 }
 
 /// The process that writes to this log, as far as the system lets us see.

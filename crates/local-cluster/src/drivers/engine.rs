@@ -114,19 +114,30 @@ impl Container {
 }
 
 impl Engine {
-    pub(crate) fn docker(host: &Arc<Host>) -> Self {
-        Self(Tool::new(host, &DOCKER))
-    }
+    /// The engines we know.
+    pub(crate) const NAMES: [&str; 4] = ["docker", "podman", "nerdctl", "finch"];
 
-    /// The engine kind is told to use, docker otherwise.
-    pub(crate) fn of_kind(host: &Arc<Host>) -> Self {
-        let spec = match host.var("KIND_EXPERIMENTAL_PROVIDER").and_then(|value| value.to_str()) {
-            Some("podman") => &PODMAN,
-            Some("nerdctl") => &NERDCTL,
-            Some("finch") => &FINCH,
+    /// The engine of this name, docker when we do not know it.
+    pub(crate) fn named(host: &Arc<Host>, name: &str) -> Self {
+        let spec = match name {
+            "podman" => &PODMAN,
+            "nerdctl" => &NERDCTL,
+            "finch" => &FINCH,
             _ => &DOCKER,
         };
         Self(Tool::new(host, spec))
+    }
+
+    /// The name of the engine kind is told to use, docker otherwise.
+    pub(crate) fn of_kind(host: &Host) -> &'static str {
+        let told = host.var("KIND_EXPERIMENTAL_PROVIDER").and_then(|value| value.to_str());
+        let known = Self::NAMES.into_iter().find(|name| Some(*name) == told);
+        known.unwrap_or("docker")
+    }
+
+    /// See [`Tool::working_on`].
+    pub(crate) fn working_on(self, driver: &str, profile: &str) -> Self {
+        Self(self.0.working_on(driver, profile))
     }
 
     /// The names of all containers with a label, running or not.

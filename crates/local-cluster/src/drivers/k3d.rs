@@ -17,6 +17,7 @@ use crate::driver::{Deadlines, Driver, EntryNames, Phase, Sight};
 use crate::drivers::engine::Engine;
 use crate::error::{Error, Fault};
 use crate::host::Host;
+use crate::needs::Needs;
 use crate::ports;
 use crate::profile;
 use crate::settings::{Applies, Setting, Settings};
@@ -71,14 +72,16 @@ impl K3d {
                 "k3d itself puts k3d- before names: this is the cluster with the context k3d-{profile}"
             ));
         }
-        let scratch = host.scratch_kubeconfig(&format!("k3d-{profile}"));
-        let tool = Tool::new(host, &K3D).with("KUBECONFIG", scratch);
+        let scratch = host.scratch(&format!("k3d-{profile}"));
+        let tool = Tool::new(host, &K3D)
+            .with("KUBECONFIG", scratch)
+            .working_on("k3d", profile);
         Ok(Self {
             host: Arc::clone(host),
             profile: profile.to_owned(),
             quiet: tool.clone().with("LOG_LEVEL", "warn"),
             loud: tool.with("LOG_LEVEL", "info"),
-            docker: Engine::docker(host),
+            docker: Engine::named(host, "docker"),
         })
     }
 
@@ -94,11 +97,13 @@ impl K3d {
         json_array(&output.stdout).ok_or_else(|| output.unreadable("the JSON of k3d cluster list"))
     }
 
+    fn has_remote_engine(&self) -> bool {
+        let at = self.host.var("DOCKER_HOST");
+        at.is_some_and(|at| !at.to_string_lossy().starts_with("unix:"))
+    }
+
     async fn create_on(&self, config: &config::K3d, port: u16, limit: Duration) -> Result<(), Error> {
-        let remote = self
-            .host
-            .var("DOCKER_HOST")
-            .is_some_and(|at| !at.to_string_lossy().starts_with("unix:"));
+        let remote = self.has_remote_engine();
         // k3d ends a little earlier than we end it, so that it can clean up.
         let args = plan::create(&self.profile, config, port, remote, limit.mul_f64(0.9));
         self.loud.change(&args, limit).await?.success().map(drop)
@@ -142,6 +147,22 @@ impl Driver for K3d {
             .into()
     }
 
+    fn needs(&self, config: &ClusterConfig) -> Needs {
+        let config = config.k3d.clone().unwrap_or_default();
+        Needs {
+            engine: Some("docker"),
+            // The ports of an engine elsewhere are not ours to look at.
+            ports: if self.has_remote_engine() {
+                Vec::new()
+            } else {
+                plan::host_ports(&config)
+            },
+            memory: plan::memory(&config),
+            disk: true,
+            ..Needs::default()
+        }
+    }
+
     fn applies(&self, _field: &str, _have: &Setting, _want: &Setting) -> Applies {
         Applies::Recreate
     }
@@ -178,7 +199,6 @@ impl Driver for K3d {
     async fn create(&self, config: &ClusterConfig, limit: Duration) -> Result<(), Error> {
         let config = config.k3d.as_ref().ok_or(Error::MissingDriverConfig("k3d"))?;
         if let Some(port) = config.api_port {
-            ports::refuse_taken("k3d", port)?;
             return self.create_on(config, port, limit).await;
         }
         match self.create_on(config, ports::free()?, limit).await {

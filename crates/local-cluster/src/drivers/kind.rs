@@ -14,7 +14,7 @@ use crate::driver::{Deadlines, Driver, EntryNames, Phase, Sight};
 use crate::drivers::engine::{Container, Engine};
 use crate::error::Error;
 use crate::host::Host;
-use crate::ports;
+use crate::needs::Needs;
 use crate::profile;
 use crate::settings::{Applies, Setting, Settings};
 use crate::status::Found;
@@ -49,20 +49,19 @@ impl Kind {
         profile::check(profile)?;
         profile::lower_case(profile)?;
         profile::no_longer_than(profile, LONGEST_NAME)?;
-        let scratch = host.scratch_kubeconfig(&format!("kind-{profile}"));
+        let scratch = host.scratch(&format!("kind-{profile}"));
         Ok(Self {
             host: Arc::clone(host),
             profile: profile.to_owned(),
-            tool: Tool::new(host, &KIND).with("KUBECONFIG", scratch),
-            engine: Engine::of_kind(host),
+            tool: Tool::new(host, &KIND)
+                .with("KUBECONFIG", scratch)
+                .working_on("kind", profile),
+            engine: Engine::named(host, Engine::of_kind(host)).working_on("kind", profile),
         })
     }
 
     fn scratch(&self) -> String {
-        self.host
-            .scratch_kubeconfig(&self.names().context)
-            .to_string_lossy()
-            .into_owned()
+        self.host.scratch(&self.names().context).to_string_lossy().into_owned()
     }
 
     async fn nodes(&self) -> Result<Vec<Container>, Error> {
@@ -92,14 +91,9 @@ impl Kind {
     /// kind takes its configuration from a file only.
     fn write_config(&self, config: &config::Kind) -> Result<String, Error> {
         let value = cluster_file(config);
-        let path = self
-            .host
-            .data
-            .join("scratch")
-            .join(format!("kind-{}.config.yaml", self.profile));
+        let path = self.host.scratch(&format!("kind-{}.config", self.profile));
         if !self.host.dry_run {
-            let dir = self.host.data.join("scratch");
-            kit::fs::create_private_dir(&dir).map_err(Error::files("create", dir))?;
+            self.host.prepare_scratch()?;
             let text =
                 serde_saphyr::to_string(&value).map_err(|error| Error::config("kind.config", error.to_string()))?;
             kit::fs::write_private(&path, text.as_bytes()).map_err(Error::files("write", &path))?;
@@ -247,6 +241,29 @@ impl Driver for Kind {
             .into()
     }
 
+    fn needs(&self, config: &ClusterConfig) -> Needs {
+        let config = config.kind.clone().unwrap_or_default();
+        let whole = serde_json::Value::Object(config.config.unwrap_or_default());
+        let inside = |node: &serde_json::Value| {
+            let mappings = node["extraPortMappings"].as_array().cloned().unwrap_or_default();
+            mappings.into_iter().map(|mapping| mapping["hostPort"].clone())
+        };
+        let nodes = whole["nodes"].as_array().cloned().unwrap_or_default();
+        let mapped = nodes.iter().flat_map(inside);
+        let asked = std::iter::once(whole["networking"]["apiServerPort"].clone()).chain(mapped);
+        let asked = asked.filter_map(|port| u16::try_from(port.as_u64()?).ok());
+        Needs {
+            engine: Some(Engine::of_kind(&self.host)),
+            ports: config
+                .api_port
+                .into_iter()
+                .chain(asked.filter(|port| *port != 0))
+                .collect(),
+            disk: true,
+            ..Needs::default()
+        }
+    }
+
     fn applies(&self, _field: &str, _have: &Setting, _want: &Setting) -> Applies {
         Applies::Recreate
     }
@@ -257,9 +274,6 @@ impl Driver for Kind {
 
     async fn create(&self, config: &ClusterConfig, limit: Duration) -> Result<(), Error> {
         let config = config.kind.as_ref().ok_or(Error::MissingDriverConfig("kind"))?;
-        if let Some(port) = config.api_port {
-            ports::refuse_taken("kind", port)?;
-        }
         let (file, scratch) = (self.write_config(config)?, self.scratch());
         let mut args = vec!["create", "cluster", "--name", &self.profile, "--config", &file];
         args.extend(["--wait", "0s", "--kubeconfig", &scratch]);

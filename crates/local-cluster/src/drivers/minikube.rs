@@ -13,6 +13,7 @@ use crate::config::{self, ClusterConfig};
 use crate::driver::{Deadlines, Driver, EntryNames, Phase, Sight};
 use crate::error::{Error, Fault};
 use crate::host::Host;
+use crate::needs::Needs;
 use crate::profile;
 use crate::settings::{Applies, Setting, Settings};
 use crate::status::Found;
@@ -50,7 +51,9 @@ impl Minikube {
                 "minikube's names have at least two characters",
             ));
         }
-        let tool = Tool::new(host, &MINIKUBE).with("KUBECONFIG", host.scratch_kubeconfig(profile));
+        let tool = Tool::new(host, &MINIKUBE)
+            .with("KUBECONFIG", host.scratch(profile))
+            .working_on("minikube", profile);
         Ok(Self {
             host: Arc::clone(host),
             profile: profile.to_owned(),
@@ -59,9 +62,7 @@ impl Minikube {
     }
 
     async fn change(&self, args: &[&str], limit: Duration) -> Result<(), Error> {
-        let path = self.host.scratch_kubeconfig(&self.profile);
-        let dir = path.parent().map(std::path::Path::to_path_buf).unwrap_or_default();
-        kit::fs::create_private_dir(&dir).map_err(Error::files("create", dir))?;
+        self.host.prepare_scratch()?;
         succeeded(&self.tool.change(args, limit).await?)
     }
 
@@ -234,6 +235,21 @@ impl Driver for Minikube {
             .collect())
     }
 
+    fn needs(&self, config: &ClusterConfig) -> Needs {
+        let config = config.minikube.clone().unwrap_or_default();
+        let nodes = u64::from(config.nodes.unwrap_or(1));
+        Needs {
+            engine: match config.driver.as_deref() {
+                None | Some("docker") => Some("docker"),
+                Some("podman") => Some("podman"),
+                Some(_) => None,
+            },
+            memory: nodes * config.memory.as_ref().map_or(0, crate::Size::in_bytes),
+            disk: true,
+            ..Needs::default()
+        }
+    }
+
     fn applies(&self, field: &str, have: &Setting, want: &Setting) -> Applies {
         match field {
             // Upwards only.
@@ -297,7 +313,7 @@ impl Driver for Minikube {
             .ask(&["update-context", "-p", &self.profile])
             .await?
             .success()?;
-        let path = self.host.scratch_kubeconfig(&self.profile);
+        let path = self.host.scratch(&self.profile);
         std::fs::read_to_string(&path).map_err(Error::files("read", path))
     }
 

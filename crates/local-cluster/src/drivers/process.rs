@@ -112,15 +112,17 @@ impl Process {
             }
             return Ok(());
         }
-        let kept = self.prepare(kept)?;
-        for (name, program) in binaries.parts(kept.controllers) {
-            if self.part(name).running().is_some() {
-                continue;
-            }
-            self.host.events.detail(format!("start {name}"));
+        let mut parts = binaries.parts(kept.controllers);
+        parts.retain(|(name, _)| self.part(name).running().is_none());
+        // Before the first of them is started: half a cluster is worse than none.
+        for (name, _) in &parts {
             for port in plan::ports_of(name, &kept) {
                 ports::refuse_taken(name, port)?;
             }
+        }
+        let kept = self.prepare(kept)?;
+        for (name, program) in parts {
+            self.host.events.detail(format!("start {name}"));
             self.part(name)
                 .spawn(&self.host, program, &plan::args(name, &kept, &self.certs()))?;
             match name {
@@ -147,11 +149,8 @@ impl Process {
     /// What the cluster is to be, from what it was and what is asked for.
     fn plan(&self, section: &config::Process, binaries: &Binaries, version: String) -> Result<Kept, Error> {
         let before = self.kept().unwrap_or_default();
-        let port = |wanted: Option<u16>, had: u16| match wanted {
-            Some(port) => Ok(port),
-            None if had != 0 => Ok(had),
-            None => ports::free(),
-        };
+        let free: [u16; 3] = ports::several_free()?;
+        let port = |wanted: Option<u16>, had: u16, free: u16| wanted.unwrap_or(if had == 0 { free } else { had });
         let data = match (&section.data_dir, before.data.as_os_str().is_empty()) {
             (_, false) => before.data.clone(),
             (Some(dir), true) => dir.join(format!("{}-etcd", self.profile)),
@@ -161,9 +160,9 @@ impl Process {
             return Err(binaries::missing(CONTROLLERS));
         }
         Ok(Kept {
-            api_port: port(section.api_port, before.api_port)?,
-            etcd_port: port(section.etcd_port, before.etcd_port)?,
-            peer_port: port(None, before.peer_port)?,
+            api_port: port(section.api_port, before.api_port, free[0]),
+            etcd_port: port(section.etcd_port, before.etcd_port, free[1]),
+            peer_port: port(None, before.peer_port, free[2]),
             data,
             version,
             extra_args: section.extra_args.clone(),
@@ -237,6 +236,24 @@ impl Driver for Process {
         Ok(config.process.as_ref().map(plan::wants).unwrap_or_default())
     }
 
+    async fn rehearse(&self, config: &ClusterConfig) -> Result<(), Error> {
+        let section = config.process.clone().unwrap_or_default();
+        let binaries = Binaries::find(&self.host, &section)?;
+        plan::refuse_version(&section, &binaries.version(&self.host).await?)?;
+        if section.controller_manager == Some(true) && binaries.controllers.is_none() {
+            return Err(binaries::missing(CONTROLLERS));
+        }
+        // Ports of the cluster that is there will be free.
+        let kept = self.kept().unwrap_or_default();
+        let own = [kept.api_port, kept.etcd_port, kept.peer_port];
+        for port in [section.api_port, section.etcd_port].into_iter().flatten() {
+            if !own.contains(&port) {
+                ports::refuse_taken("process", port)?;
+            }
+        }
+        Ok(())
+    }
+
     fn applies(&self, field: &str, _have: &Setting, _want: &Setting) -> Applies {
         if field == "dataDir" {
             Applies::Recreate
@@ -267,7 +284,14 @@ impl Driver for Process {
         let mut sight = Sight::of(if running.is_empty() {
             Phase::Stopped
         } else if down.is_empty() {
-            Phase::Running
+            if kept
+                .as_ref()
+                .is_some_and(|kept| certs::have_ended(kept.certificates_end))
+            {
+                Phase::Incomplete("its certificates have ended; start renews them".to_owned())
+            } else {
+                Phase::Running
+            }
         } else {
             Phase::Incomplete(format!("{} does not run", down.join(", ")))
         });

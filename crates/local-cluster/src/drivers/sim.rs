@@ -1,5 +1,6 @@
 //! A simulated API server in the background: no containers, no nodes, nothing to install.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,6 +63,20 @@ impl Sim {
         self.dir.join("kubeconfig.yaml")
     }
 
+    /// The simulator, and the words that come before our flags.
+    fn program(&self) -> Result<(PathBuf, Vec<OsString>), Error> {
+        let missing = |message: String| Error::tool("sim", "start", Fault::BackendMissing, message);
+        let command = self.host.simulator.clone().unwrap_or_default();
+        let Some((program, words)) = command.split_first() else {
+            return Err(missing("no simulator comes with this program".to_owned()));
+        };
+        let program = PathBuf::from(program);
+        if !is_program(&program) {
+            return Err(missing(format!("{} is not a program", program.display())));
+        }
+        Ok((program, words.to_vec()))
+    }
+
     async fn run(&self, config: &ClusterConfig, limit: Duration) -> Result<(), Error> {
         let wanted = config.sim.as_ref().and_then(|section| section.api_port);
         let kept = self.kept().map(|kept| kept.api_port);
@@ -69,21 +84,10 @@ impl Sim {
             Some(port) => port,
             None => ports::free()?,
         };
-        let command = self.host.simulator.clone().unwrap_or_default();
-        let Some((program, before)) = command.split_first() else {
-            return Err(Error::tool(
-                "sim",
-                "start",
-                Fault::BackendMissing,
-                "no simulator comes with this program",
-            ));
-        };
-        let program = PathBuf::from(program);
-        if !is_program(&program) {
-            let message = format!("{} is not a program", program.display());
-            return Err(Error::tool("sim", "start", Fault::BackendMissing, message));
-        }
-        if !ports::is_free(port) {
+        let (program, mut args) = self.program()?;
+        // On a dry run of a restart it is this cluster's own server that listens there still.
+        let own = self.daemon().running().is_some() && kept == Some(port);
+        if !own && !ports::is_free(port) {
             if wanted.is_some() || self.host.dry_run {
                 ports::refuse_taken("sim", port)?;
             }
@@ -92,7 +96,6 @@ impl Sim {
             ));
             port = ports::free()?;
         }
-        let mut args = before.to_vec();
         flag(&mut args, "listen", format!("127.0.0.1:{port}"));
         flag(&mut args, "kubeconfig", self.kubeconfig_file());
         flag(&mut args, "state", self.dir.join("state.json"));
@@ -156,6 +159,16 @@ impl Driver for Sim {
             .map(|port| ("apiPort".to_owned(), Setting::plain(port)))
             .into_iter()
             .collect())
+    }
+
+    async fn rehearse(&self, config: &ClusterConfig) -> Result<(), Error> {
+        self.program()?;
+        let wanted = config.sim.as_ref().and_then(|section| section.api_port);
+        let own = self.kept().map(|kept| kept.api_port);
+        match wanted.filter(|port| Some(*port) != own) {
+            Some(port) => ports::refuse_taken("sim", port),
+            None => Ok(()),
+        }
     }
 
     fn applies(&self, _field: &str, _have: &Setting, _want: &Setting) -> Applies {

@@ -20,7 +20,7 @@ impl Lifecycle {
         let begun = Instant::now();
         let left = || limits.status.saturating_sub(begun.elapsed());
         let (driver, profile) = (self.driver.name(), self.driver.profile());
-        let busy = Lock::is_held(&record::lock_path(&self.host, driver, profile));
+        let busy = Lock::is_held(&record::lock_path(&self.host, driver, profile)) || self.orphan().is_some();
         let record = Record::load(&self.host, driver, profile);
         let kept = Entry::load(&self.host, self.driver.names());
         let ask = async {

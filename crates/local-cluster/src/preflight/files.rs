@@ -1,7 +1,7 @@
 //! What the file system and the kernel say.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::host::Host;
@@ -24,10 +24,38 @@ fn amount(bytes: u64) -> String {
     format!("{:.1} GiB", bytes as f64 / GIB as f64)
 }
 
-pub(super) fn disk(host: &Host) -> Option<Finding> {
+/// What is free where our data goes, and where.
+fn free_disk(host: &Host) -> Option<(u64, PathBuf)> {
     let place = host.data.ancestors().find(|dir| dir.exists())?;
     let volume = rustix::fs::statvfs(place).ok()?;
-    let free = volume.f_bavail.saturating_mul(volume.f_frsize);
+    Some((volume.f_bavail.saturating_mul(volume.f_frsize), place.to_path_buf()))
+}
+
+/// Linux only.
+fn free_memory() -> Option<u64> {
+    let table = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = table.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+}
+
+/// That there is less than a cluster of containers or machines fills soon.
+pub(super) fn little_disk(host: &Host) -> Option<String> {
+    let (free, place) = free_disk(host)?;
+    let place = place.display();
+    (free < LITTLE_DISK).then(|| format!("only {} of disk are free at {place}", amount(free)))
+}
+
+/// That there is less than is wanted.
+pub(super) fn little_memory(wanted: u64) -> Option<String> {
+    let free = free_memory()?;
+    (free < wanted).then(|| {
+        let (free, wanted) = (amount(free), amount(wanted));
+        format!("only {free} of memory are available, and the cluster may use {wanted}")
+    })
+}
+
+pub(super) fn disk(host: &Host) -> Option<Finding> {
+    let (free, place) = free_disk(host)?;
     let found = format!("{} free at {}", amount(free), place.display());
     Some(match free {
         free if free < NO_DISK => {
@@ -40,11 +68,8 @@ pub(super) fn disk(host: &Host) -> Option<Finding> {
     })
 }
 
-/// Linux only.
 pub(super) fn memory() -> Option<Finding> {
-    let table = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = table.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let free = line.split_whitespace().next()?.parse::<u64>().ok()? * 1024;
+    let free = free_memory()?;
     let found = format!("{} available", amount(free));
     Some(if free < LITTLE_MEMORY {
         Finding::new("memory", Verdict::Warning, found)

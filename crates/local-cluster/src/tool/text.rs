@@ -41,6 +41,12 @@ pub(crate) fn redact(text: &str) -> String {
     SECRETS.replace_all(text, "${1}***").into_owned()
 }
 
+/// Whether a line is one of a Go program's log, not of its answer.
+pub(crate) fn is_log(line: &str) -> bool {
+    static LOG: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(time=|level=|(TRAC|DEBU|INFO|WARN|ERRO)\[)"));
+    LOG.is_match(line)
+}
+
 /// A log line's message without the time and level around it.
 pub(crate) fn without_log_dress(line: &str) -> String {
     static LOGFMT: LazyLock<Regex> = LazyLock::new(|| pattern(r#"\bmsg=(?:"((?:[^"\\]|\\.)*)"|(\S+))"#));

@@ -1,12 +1,12 @@
 use local_cluster::{Error, Fault, Kind, Os, State};
 use serde_json::json;
 
-use crate::world::{World, config};
+use crate::world::{COLIMA, World, config};
 
 const PLAIN: &str = "colima: {}";
 
 async fn world() -> World {
-    World::with(&["colima", "limactl", "kubectl"]).await
+    World::with(&COLIMA).await
 }
 
 async fn started(yaml: &str) -> World {
@@ -213,7 +213,7 @@ async fn destroying_removes_data_where_colima_can_and_is_checked() {
     manager.destroy().await.unwrap();
     assert_eq!(world.count("colima", "delete"), 0);
 
-    let mut old = World::with(&["colima", "limactl", "kubectl"]).await;
+    let mut old = World::with(&COLIMA).await;
     old.set("FAKE_VERSION", "0.8");
     old.manager("colima", "dev").start(&config(PLAIN)).await.unwrap();
     old.manager("colima", "dev").destroy().await.unwrap();
@@ -285,16 +285,23 @@ async fn two_starts_at_once_are_one() {
 }
 
 #[tokio::test]
-async fn nothing_ever_waits_for_an_answer() {
-    let world = started(PLAIN).await;
-    // The fake reads its standard input when it is not forced, and would wait for ever.
-    world.manager("colima", "dev").destroy().await.unwrap();
-    assert!(world.state("colima", "dev").is_none());
+async fn the_kind_of_machine_is_fixed() {
+    let mut world = world().await;
+    world.host.os = Os::MacOs;
+    world.set("FAKE_OS", "macos");
+    let manager = world.manager("colima", "dev");
+    manager.start(&config("colima: {vmType: vz}")).await.unwrap();
+    assert!(changes(&world)[0].contains("--vm-type vz"));
+    manager.stop().await.unwrap();
+    world.forget_calls();
+    let error = manager.start(&config("colima: {vmType: qemu}")).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::ConfigMismatch);
     assert!(
-        world
-            .calls("colima")
-            .iter()
-            .filter(|call| call.starts_with("delete --profile"))
-            .all(|call| call.contains("--force"))
+        error
+            .to_string()
+            .contains("vmType: running vz, requested qemu (needs a new cluster)"),
+        "{error}"
     );
+    assert!(changes(&world).is_empty());
+    manager.start(&config("colima: {vmType: vz}")).await.unwrap();
 }

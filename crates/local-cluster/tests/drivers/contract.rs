@@ -4,7 +4,7 @@ use std::time::Duration;
 use local_cluster::drivers::{Auto, Mock};
 use local_cluster::{Error, Fault, Kind, Manager as _, Os, Registry, State, texts};
 
-use crate::world::{World, config};
+use crate::world::{World, config, drive};
 
 #[tokio::test]
 async fn a_driver_nobody_registered_is_not_found() {
@@ -103,25 +103,69 @@ async fn auto_tells_which_driver_answers() {
     );
 }
 
-#[tokio::test]
-async fn the_mock_keeps_the_contract() {
-    let mock = Mock::new("dev").unwrap();
-    let one = config("driver: mock");
-    mock.destroy().await.unwrap();
-    mock.stop().await.unwrap();
+async fn keeps_the_contract(mock: &Mock) {
+    let one = config("driver: mock\nk3d: {agents: 1}");
+    for _ in 0..2 {
+        mock.destroy().await.unwrap();
+        mock.stop().await.unwrap();
+    }
+    assert!(!mock.status().await.unwrap().exists);
     mock.start(&one).await.unwrap();
     mock.start(&one).await.unwrap();
-    let error = mock.start(&config("driver: k3d")).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::ConfigMismatch);
-    mock.script([State::Starting, State::NotReady]);
+    let error = mock
+        .start(&config("driver: mock\nk3d: {agents: 2}\nsim: {apiPort: 1}"))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cluster configuration mismatch: k3d.agents: running 1, requested 2 (applies on restart); sim.apiPort: running \
+         nothing, requested 1 (applies on restart)"
+    );
+    mock.start(&one).await.unwrap();
+    mock.script([State::Starting, State::NotReady]).await.unwrap();
     for state in [State::Starting, State::NotReady, State::Ready, State::Ready] {
         assert_eq!(mock.status().await.unwrap().state, state);
     }
-    mock.stop().await.unwrap();
-    assert!(mock.status().await.unwrap().exists);
-    mock.destroy().await.unwrap();
-    mock.destroy().await.unwrap();
-    assert!(!mock.status().await.unwrap().exists);
+    for _ in 0..2 {
+        mock.stop().await.unwrap();
+        let status = mock.status().await.unwrap();
+        assert_eq!((status.state, status.exists), (State::Stopped, true));
+    }
+    mock.start(&config("driver: mock\nk3d: {agents: 2}")).await.unwrap();
+    assert_eq!(mock.list().await.unwrap().len(), 1);
+    for _ in 0..2 {
+        mock.destroy().await.unwrap();
+        assert!(!mock.status().await.unwrap().exists);
+    }
+    assert!(mock.list().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_mock_keeps_the_contract() {
+    keeps_the_contract(&Mock::new("dev").unwrap()).await;
+    let world = World::with(&[]).await;
+    keeps_the_contract(&Mock::kept(&Arc::new(world.host.clone()), "dev").unwrap()).await;
+    assert!(world.log().is_empty());
+}
+
+#[tokio::test]
+async fn the_mock_of_a_machine_is_shared_by_its_processes() {
+    let mut world = World::with(&[]).await;
+    let manager = world.manager("mock", "dev");
+    manager.start(&config("driver: mock")).await.unwrap();
+    assert!(
+        !drive(&world, "start", "mock").success(),
+        "whoever drives gives all sections, which differs"
+    );
+    assert_eq!(world.manager("mock", "dev").status().await.unwrap().state, State::Ready);
+    world.host.dry_run = true;
+    world.manager("mock", "dev").destroy().await.unwrap();
+    world.host.dry_run = false;
+    assert!(drive(&world, "stop", "mock").success());
+    assert_eq!(manager.status().await.unwrap().state, State::Stopped);
+    assert!(drive(&world, "destroy", "mock").success());
+    assert!(!manager.status().await.unwrap().exists);
+    assert!(!world.path("data/mock/dev.json").exists());
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -1,26 +1,15 @@
 //! Commands that are killed, and what the next one makes of it.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use local_cluster::{Kind, State};
 use serde_json::json;
 
-use crate::world::{Api, World, config, kill, runs, until};
+use crate::world::{Api, World, config, driving, kill, runs, until};
 
-/// A process of its own that works on a cluster.
 fn drive(world: &World, verb: &str, driver: &str) -> std::process::Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fake-cluster-tool"));
-    command
-        .args(["drive", verb, driver, "dev"])
-        .env_clear()
-        .envs(&world.host.env);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
+    driving(world, verb, driver).stderr(Stdio::null()).spawn().unwrap()
 }
 
 fn simulated(world: &mut World) {
@@ -162,21 +151,72 @@ async fn ctrl_c_ends_the_tool_and_frees_the_lock() {
 
 #[tokio::test]
 async fn an_interrupted_destruction_is_told_and_completed() {
-    let world = World::with(&["k3d", "docker"]).await;
-    let manager = world.manager("k3d", "dev");
-    manager.start(&config("k3d: {}")).await.unwrap();
+    let mut world = World::with(&["k3d", "docker"]).await;
+    world.manager("k3d", "dev").start(&config("k3d: {}")).await.unwrap();
     world.fault("k3d", "cluster delete", "hang");
     let mut child = drive(&world, "destroy", "k3d");
-    until("the deletion", || world.count("k3d", "cluster delete") == 1).await;
+    until("the deletion", || {
+        world.path("data/clusters/k3d/dev.tool").exists() && world.count("k3d", "cluster delete") == 1
+    })
+    .await;
     child.kill().unwrap();
     child.wait().unwrap();
+    let orphan = world.log().iter().find(|call| call["argv"][1] == "delete").unwrap()["pid"].clone();
+    world.host.limits.start = Some(Duration::from_millis(100));
+    let manager = world.manager("k3d", "dev");
+    let error = manager.start(&config("k3d: {}")).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Locked);
+    assert!(
+        error
+            .to_string()
+            .contains(&format!("process {orphan}, which an interrupted command left running")),
+        "{error}"
+    );
+    assert!(error.advice().unwrap().contains(&format!("kill {orphan}")));
+    kill(&orphan);
+    until("its end", || !runs(&orphan)).await;
+    world.host.limits.start = Some(Duration::from_secs(20));
+    let manager = world.manager("k3d", "dev");
     let error = manager.start(&config("k3d: {}")).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Partial);
     manager.destroy().await.unwrap();
     manager.start(&config("k3d: {}")).await.unwrap();
-    for call in world.log().iter().filter(|call| call["argv"][1] == "delete") {
-        kill(&call["pid"]);
+}
+
+#[tokio::test]
+async fn what_a_killed_command_left_running_is_waited_for() {
+    let world = World::with(&["kind", "docker"]).await;
+    world.fault("kind", "create", "slow:400");
+    let mut child = drive(&world, "start", "kind");
+    until("the creation", || world.count("kind", "create") == 1).await;
+    until("its note", || {
+        std::fs::metadata(world.path("data/clusters/kind/dev.tool")).is_ok_and(|note| note.len() > 0)
+    })
+    .await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let manager = world.manager("kind", "dev");
+    let status = manager.status().await.unwrap();
+    assert_ne!(status.state, State::Ready, "{status:?}");
+    manager.start(&config("kind: {}")).await.unwrap();
+    assert_eq!(world.count("kind", "create"), 1, "what it made is used");
+    assert!(!world.path("data/clusters/kind/dev.tool").exists());
+}
+
+#[tokio::test]
+async fn many_processes_at_once_make_one_cluster() {
+    let world = World::with(&["k3d", "docker"]).await;
+    let starts: Vec<_> = (0..8).map(|_| driving(&world, "start", "k3d")).collect();
+    let starts = starts.into_iter().map(|mut start| {
+        start.stderr(Stdio::piped());
+        tokio::process::Command::from(start).output()
+    });
+    for output in futures::future::join_all(starts).await {
+        let output = output.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
+    assert_eq!(world.count("k3d", "cluster create"), 1);
+    assert!(!world.path("fake/rolled_back_a_winner").exists());
 }
 
 #[tokio::test]
@@ -188,7 +228,12 @@ async fn a_lock_that_is_not_freed_is_told_with_its_holder() {
     world.host.limits.stop = Some(Duration::from_millis(100));
     let error = world.manager("kind", "dev").stop().await.unwrap_err();
     assert_eq!(error.kind(), Kind::Locked);
-    assert!(error.to_string().contains(&child.id().to_string()), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains(&format!("worked on by process {}", child.id())),
+        "{error}"
+    );
     child.kill().unwrap();
     child.wait().unwrap();
     world.host.limits.stop = None;

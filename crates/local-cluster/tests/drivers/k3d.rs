@@ -236,6 +236,7 @@ async fn what_a_killed_creation_left_is_told_and_not_touched() {
     assert_eq!(error.fault(), Some(Fault::Timeout));
     let pid = world.log().iter().find(|call| call["argv"][1] == "create").unwrap()["pid"].clone();
     until("the end of k3d", || !crate::world::runs(&pid)).await;
+    assert!(world.path("fake/terminated").exists(), "it was asked, not killed");
     world.host.limits.start = Some(Duration::from_secs(20));
     let status = world.manager("k3d", "dev").status().await.unwrap();
     assert_eq!(status.state, State::NotReady, "{status:?}");

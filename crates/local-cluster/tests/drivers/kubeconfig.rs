@@ -85,11 +85,13 @@ async fn the_current_context_is_cleared_only_if_it_was_ours() {
     );
     world.manager("kind", "two").destroy().await.unwrap();
     assert!(world.kubeconfig().contains("current-context: kind-dev"));
+    world.manager("kind", "three").start(&config(PLAIN)).await.unwrap();
     manager.destroy().await.unwrap();
-    assert!(
-        !world.kubeconfig().contains("current-context: kind"),
-        "{}",
-        world.kubeconfig()
+    let left = kube_kit::kubeconfig::Kubeconfig::parse(&world.kubeconfig()).unwrap();
+    assert_eq!(
+        (left.current_context(), left.contexts()),
+        (None, vec!["kind-three"]),
+        "the one that is left is not switched to"
     );
 }
 
@@ -126,7 +128,7 @@ async fn a_context_of_the_same_name_that_leads_elsewhere_is_left() {
 
 #[tokio::test]
 async fn a_context_of_the_same_name_that_leads_far_away_is_not_taken_over() {
-    let mut world = World::with(&["minikube"]).await;
+    let mut world = World::with(&["minikube", "docker"]).await;
     std::fs::create_dir_all(world.path("home/.kube")).unwrap();
     let own = FOREIGN
         .replace("prod", "dev")
@@ -166,6 +168,14 @@ async fn of_a_list_the_first_that_exists_is_written_and_else_the_last() {
     world.set("KUBECONFIG", format!(":{0}::{0}:{1}", a.display(), b.display()));
     let manager = world.manager("kind", "dev");
     manager.start(&config(PLAIN)).await.unwrap();
+    // As kubectl would make them.
+    let umask = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let umask = umask.lines().find_map(|line| line.strip_prefix("Umask:"));
+    let umask = umask.map_or(0o022, |text| u32::from_str_radix(text.trim(), 8).unwrap());
+    for (made, usual) in [("new", 0o755), ("new/deep", 0o755)] {
+        assert_eq!(mode(&world, made), usual & !umask, "{made}");
+    }
+    assert_eq!(mode(&world, "new/deep/b"), 0o600);
     assert!(!a.exists() && std::fs::read_to_string(&b).unwrap().contains("kind-dev"));
     manager.destroy().await.unwrap();
     std::fs::write(&a, FOREIGN).unwrap();

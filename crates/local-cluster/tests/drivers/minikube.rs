@@ -6,7 +6,7 @@ use crate::world::{World, config};
 const PLAIN: &str = "minikube: {}";
 
 async fn started(yaml: &str) -> World {
-    let world = World::with(&["minikube"]).await;
+    let world = World::with(&["minikube", "docker"]).await;
     world.manager("minikube", "dev").start(&config(yaml)).await.unwrap();
     world.forget_calls();
     world
@@ -131,7 +131,7 @@ async fn stopping_keeps_the_context() {
 
 #[tokio::test]
 async fn the_reason_of_a_failure_is_in_its_events() {
-    let world = World::with(&["minikube"]).await;
+    let world = World::with(&["minikube", "docker"]).await;
     world.fault("minikube", "start", "out_of_memory");
     let error = world
         .manager("minikube", "dev")
@@ -144,12 +144,12 @@ async fn the_reason_of_a_failure_is_in_its_events() {
 
 #[tokio::test]
 async fn variables_do_not_act_as_flags() {
-    let mut world = World::with(&["minikube"]).await;
+    let mut world = World::with(&["minikube", "docker"]).await;
     world.set("MINIKUBE_PROFILE", "other");
     world.set("MINIKUBE_HOME", "/somewhere");
     world.manager("minikube", "dev").start(&config(PLAIN)).await.unwrap();
     assert!(world.state("minikube", "dev").is_some());
-    for call in world.log() {
+    for call in world.log().into_iter().filter(|call| call["tool"] == "minikube") {
         assert!(call["env"]["MINIKUBE_PROFILE"].is_null());
         assert_eq!(call["env"]["MINIKUBE_HOME"], "/somewhere");
     }

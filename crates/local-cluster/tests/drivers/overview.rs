@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use kit::Verdict;
-use local_cluster::{Event, Fault, Kind, Record, State, choose, list, preflight};
+use local_cluster::{Fault, Kind, Record, State, choose, list, preflight};
 
 use crate::world::{World, config};
 
@@ -64,42 +64,9 @@ async fn the_list_joins_tools_records_and_contexts() {
 }
 
 #[tokio::test]
-async fn a_dry_run_tells_commands_and_runs_none_that_change() {
-    let mut world = World::with(&["k3d", "docker", "kind", "colima", "limactl", "kubectl", "minikube"]).await;
-    world.host.dry_run = true;
-    world.host.simulator = Some(vec!["/bin/true".into()]);
-    let all = config("k3d: {}\nkind: {}\ncolima: {}\nminikube: {}");
-    for driver in ["k3d", "kind", "colima", "minikube", "sim"] {
-        world.manager(driver, "dev").start(&all).await.unwrap();
-    }
-    let lines: Vec<_> = world
-        .events()
-        .into_iter()
-        .filter_map(|event| match event {
-            Event::Command { line } => Some(line),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(lines.len(), 5, "{lines:?}");
-    assert!(lines[0].starts_with("k3d cluster create dev"), "{lines:?}");
-    assert!(lines[4].contains("--listen 127.0.0.1:"), "{lines:?}");
-    for tool in ["k3d", "kind", "colima", "minikube"] {
-        assert!(world.state(tool, "dev").is_none(), "{tool}");
-        assert!(world.record(tool, "dev").is_none(), "{tool}");
-    }
-    assert!(!world.path("home/.kube").exists() && !world.path("data/sim").exists());
-    world.host.dry_run = false;
-    world.manager("k3d", "dev").start(&all).await.unwrap();
-    world.host.dry_run = true;
-    world.manager("k3d", "dev").destroy().await.unwrap();
-    world.manager("k3d", "dev").stop().await.unwrap();
-    assert_eq!(world.manager("k3d", "dev").status().await.unwrap().state, State::Ready);
-}
-
-#[tokio::test]
-async fn a_full_disk_costs_the_record_and_not_the_cluster() {
+async fn a_record_that_cannot_be_written_is_a_warning() {
     let world = World::with(&["kind", "docker"]).await;
-    // What cannot be a directory fails like a disk that is full.
+    // What cannot be a directory fails for everybody; a disk that is really full is in `hostile`.
     std::fs::create_dir_all(world.path("data/clusters/kind/dev.json")).unwrap();
     world.manager("kind", "dev").start(&config("kind: {}")).await.unwrap();
     assert!(
@@ -108,27 +75,6 @@ async fn a_full_disk_costs_the_record_and_not_the_cluster() {
         world.warnings()
     );
     assert_eq!(world.manager("kind", "dev").status().await.unwrap().state, State::Ready);
-}
-
-#[tokio::test]
-async fn ten_megabytes_of_garbage_are_an_error_like_any_other() {
-    let world = World::with(&["k3d", "docker", "colima", "minikube", "kind"]).await;
-    for (driver, tool, verb) in [
-        ("k3d", "k3d", "cluster list"),
-        ("colima", "colima", "status"),
-        ("minikube", "minikube", "status"),
-        ("kind", "docker", "ps"),
-    ] {
-        world.fault(tool, verb, "big_stdout");
-        // An answer without a cluster in it, or an error: never a panic, never a guess.
-        match world.manager(driver, "dev").status().await {
-            Ok(status) => assert!(!status.exists, "{driver}: {status:?}"),
-            Err(error) => assert!(error.to_string().len() < 2_000, "{driver}"),
-        }
-    }
-    world.fault("k3d", "cluster list", "big_stdout");
-    let error = world.manager("k3d", "dev").status().await.unwrap_err();
-    assert_eq!(error.fault(), Some(Fault::BadOutput));
 }
 
 #[tokio::test]
@@ -173,7 +119,7 @@ async fn preflight_names_what_is_wrong_and_what_to_do() {
         (Verdict::Ok, Verdict::Note)
     );
     assert!(of("k3d").found.contains("v5.8.3"), "{:?}", of("k3d"));
-    assert_eq!(of("container engine").verdict, Verdict::Warning);
+    assert_eq!(of("container engine docker").verdict, Verdict::Warning);
     assert_eq!(of("colima: limactl").verdict, Verdict::Problem);
     assert_eq!(of("kubeconfig").verdict, Verdict::Problem);
     assert_eq!(of("sim").verdict, Verdict::Ok);

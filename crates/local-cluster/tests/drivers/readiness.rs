@@ -1,8 +1,8 @@
 use std::time::{Duration, Instant};
 
-use local_cluster::State;
+use local_cluster::{ClusterConfig, Fault, State};
 
-use crate::world::{Api, World, config};
+use crate::world::{ALL, Api, COLIMA, World, config};
 
 const PLAIN: &str = "kind: {}";
 
@@ -60,6 +60,44 @@ async fn an_api_that_hangs_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn status_answers_within_five_seconds_when_everything_hangs() {
+    let world = World::with(&ALL).await;
+    let tools = ["k3d", "kind", "minikube", "colima"];
+    for driver in tools {
+        world
+            .manager(driver, "dev")
+            .start(&ClusterConfig::defaults(driver))
+            .await
+            .unwrap();
+    }
+    world.api(Api::Hangs);
+    // The tool first, then what it stands on, then both; the API server always.
+    for hanging in [&["docker"][..], &["k3d", "kind", "minikube", "colima", "docker"]] {
+        for tool in hanging {
+            world.faults(tool, "", "hang_ignore_term", 99);
+        }
+        let asked = tools.map(|driver| {
+            let manager = world.manager(driver, "dev");
+            async move {
+                let begun = Instant::now();
+                let status = manager.status().await;
+                (driver, status, begun.elapsed())
+            }
+        });
+        for (driver, status, took) in futures::future::join_all(asked).await {
+            assert!(took < Duration::from_secs(5), "{driver}: {took:?}");
+            match status {
+                Ok(status) => assert!(
+                    status.exists && status.state == State::NotReady && !status.reason.is_empty(),
+                    "{driver}: {status:?}"
+                ),
+                Err(error) => assert_eq!(error.fault(), Some(Fault::Timeout), "{driver}: {error}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn status_has_a_stable_form() {
     let world = started().await;
     let status = world.manager("kind", "dev").status().await.unwrap();
@@ -89,7 +127,7 @@ async fn status_has_a_stable_form() {
 
 #[tokio::test]
 async fn asking_runs_side_by_side_and_adds_little() {
-    let world = World::with(&["colima", "limactl", "kubectl"]).await;
+    let world = World::with(&COLIMA).await;
     world
         .manager("colima", "dev")
         .start(&config("colima: {}"))

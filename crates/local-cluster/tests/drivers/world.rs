@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -32,6 +33,13 @@ pub enum Api {
     TokenOnly,
 }
 
+/// What colima needs on Linux.
+pub const COLIMA: [&str; 5] = ["colima", "limactl", "kubectl", "docker", "qemu-img"];
+/// Every tool there is.
+pub const ALL: [&str; 8] = [
+    "k3d", "kind", "minikube", "colima", "limactl", "kubectl", "docker", "qemu-img",
+];
+
 pub struct World {
     dir: TempDir,
     pub host: Host,
@@ -41,7 +49,7 @@ pub struct World {
     server: JoinHandle<()>,
 }
 
-const FAKE: &str = env!("CARGO_BIN_EXE_fake-cluster-tool");
+pub const FAKE: &str = env!("CARGO_BIN_EXE_fake-cluster-tool");
 
 impl World {
     /// One where these programs are installed.
@@ -270,6 +278,29 @@ pub async fn until(what: &str, mut so: impl FnMut() -> bool) {
         assert!(begun.elapsed() < Duration::from_secs(10), "{what} did not happen");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// A process of its own that works on the cluster `dev`.
+pub fn driving(world: &World, verb: &str, driver: &str) -> Command {
+    let mut command = Command::new(FAKE);
+    command
+        .args(["drive", verb, driver, "dev"])
+        .env_clear()
+        .envs(&world.host.env);
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    command
+}
+
+/// Runs one that does not need the API server of this world to its end.
+pub fn drive(world: &World, verb: &str, driver: &str) -> ExitStatus {
+    driving(world, verb, driver).stderr(Stdio::null()).status().unwrap()
+}
+
+/// Runs one to its end or its death; its standard error has a line for each event.
+pub async fn driven(world: &World, verb: &str, driver: &str, env: &[(&str, String)]) -> Output {
+    let mut command = driving(world, verb, driver);
+    command.envs(env.iter().cloned()).stderr(Stdio::piped());
+    tokio::process::Command::from(command).output().await.unwrap()
 }
 
 pub fn config(yaml: &str) -> ClusterConfig {

@@ -15,7 +15,7 @@ exec ends with the exit code of its command.";
 /// Run Kubernetes on this machine, through whichever tool is there.
 ///
 /// The drivers are auto, colima, k3d, kind, minikube, process (etcd and kube-apiserver without containers) and sim (a
-/// simulated API that needs nothing). Without --driver it is the one the cluster was made with, else the first tool that is
+/// simulated API that needs nothing); mock only remembers, for tests of scripts. Without --driver it is the one the cluster was made with, else the first tool that is
 /// installed, else sim.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
@@ -38,7 +38,8 @@ pub(super) struct Common {
     /// A file with what kind of cluster is wanted.
     #[arg(long, global = true, value_name = "FILE.yaml", value_hint = ValueHint::FilePath)]
     pub(super) config: Option<PathBuf>,
-    /// How long it may take (90s, 5m) [default: the driver's own].
+    /// How long it may take (90s, 5m) [default: the driver's own to change something, 5s for status, 20s for other
+    /// questions, and for exec as long as its command likes].
     #[arg(long, global = true, value_parser = duration)]
     pub(super) timeout: Option<Duration>,
     /// How to write the result; jsonl also writes what happens, one event a line.
@@ -76,13 +77,13 @@ pub(super) enum Verb {
         /// Destroy what is there first, with all its data.
         #[arg(long)]
         recreate: bool,
-        /// Do not ask before something is destroyed.
+        /// Do not ask before something is destroyed; needed without a terminal.
         #[arg(short, long)]
         yes: bool,
     },
     /// Stop it, keeping its data.
     Stop {
-        /// Tell what would be done, and do nothing.
+        /// Print the commands that would change something, and run none of them.
         #[arg(long)]
         dry_run: bool,
     },
@@ -93,10 +94,10 @@ pub(super) enum Verb {
     },
     /// Remove it with all its data and its kubeconfig entries.
     Destroy {
-        /// Tell what would be done, and do nothing.
+        /// Print the commands that would change something, and run none of them.
         #[arg(long)]
         dry_run: bool,
-        /// Do not ask.
+        /// Do not ask; needed without a terminal.
         #[arg(short, long)]
         yes: bool,
     },
@@ -127,7 +128,7 @@ pub(super) struct Change {
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true",
           value_name = "true|false", require_equals = true)]
     pub(super) wait: bool,
-    /// Tell what would be done, and do nothing.
+    /// Print the commands that would change something, and run none of them.
     #[arg(long)]
     pub(super) dry_run: bool,
     /// Leave the user's kubeconfig alone.

@@ -32,6 +32,18 @@ pub(super) fn status(output: Output, status: &Status, profile: &str, limits: Opt
     }
 }
 
+/// Prints what a dry run found out: the commands, one a line for people and shells.
+pub(super) fn plan(output: Output, commands: &[String]) -> Result<(), Failure> {
+    let plan = json!({ "dryRun": true, "commands": commands });
+    let lines = || commands.iter().map(|line| format!("{line}\n")).collect();
+    match output {
+        Output::Table => console::value(Format::Table, &plan, lines),
+        Output::Json => console::value(Format::Json, &plan, lines),
+        Output::Yaml => console::value(Format::Yaml, &plan, lines),
+        Output::Jsonl => console::line(json!({ "event": "plan", "commands": commands }).to_string()),
+    }
+}
+
 fn status_text(status: &Status, profile: &str, limits: Option<&str>) -> String {
     let dash = |text: &str| {
         if text.is_empty() {
@@ -102,6 +114,7 @@ pub(super) fn drivers(names: &[String], host: &Host) -> Vec<DriverRow> {
                 "colima" => "k3s in a virtual machine",
                 "k3d" => "k3s in containers",
                 "kind" => "Kubernetes in containers",
+                "mock" => "nothing: it remembers what was asked for, for tests of scripts",
                 "minikube" => "Kubernetes in a container or virtual machine",
                 "process" => "etcd and kube-apiserver as processes, no nodes",
                 "sim" => "a simulated API, no nodes, needs nothing",

@@ -3,6 +3,7 @@
 use crate::config::Colima;
 use crate::error::{Error, Fault};
 use crate::host::Os;
+use crate::needs::Program;
 use crate::settings::{Applies, Setting, Settings};
 
 /// An architecture by the one name colima stores: `host` is what this machine is.
@@ -80,6 +81,31 @@ pub(super) fn wants(config: &Colima, os: &Os) -> Result<Settings, Error> {
         .into_iter()
         .filter_map(|(field, setting)| Some((field.to_owned(), setting?)))
         .collect())
+}
+
+/// The programs colima runs for such a machine.
+pub(crate) fn programs(os: &Os, config: &Colima) -> Vec<Program> {
+    let program = |name, called, advice| Program { name, called, advice };
+    let mut programs = vec![
+        program("limactl", "lima", "install lima (brew install lima)"),
+        program(
+            "kubectl",
+            "kubectl",
+            "install kubectl; colima needs it to start Kubernetes",
+        ),
+    ];
+    if config.runtime.as_deref().is_none_or(|runtime| runtime == "docker") {
+        programs.push(program(
+            "docker",
+            "docker",
+            "install the docker command (brew install docker), or choose runtime: containerd",
+        ));
+    }
+    // Elsewhere than on macOS there is no other kind of machine.
+    if *os != Os::MacOs || config.vm_type.as_deref() == Some("qemu") {
+        programs.push(program("qemu-img", "qemu", "install qemu (qemu-img and qemu-system)"));
+    }
+    programs
 }
 
 /// The form of `--mount`.

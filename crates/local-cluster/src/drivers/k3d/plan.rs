@@ -116,6 +116,26 @@ fn host_and_inside(port: &str) -> Option<String> {
     (number(inside) && number(outside)).then(|| format!("{outside}:{inside}"))
 }
 
+/// The ports of this machine that it asks for.
+pub(super) fn host_ports(config: &K3d) -> Vec<u16> {
+    let mapped = config.ports.iter().filter_map(|port| host_and_inside(&port.port));
+    let mapped = mapped.filter(|pair| !pair.ends_with("/udp"));
+    let outside = mapped.filter_map(|pair| pair.split(':').next()?.parse().ok());
+    let registry = config
+        .registries
+        .create
+        .iter()
+        .filter_map(|registry| registry.host_port);
+    config.api_port.into_iter().chain(outside).chain(registry).collect()
+}
+
+/// What its nodes may use, where that is limited.
+pub(super) fn memory(config: &K3d) -> u64 {
+    let of = |count: u32, size: &Option<crate::Size>| u64::from(count) * size.as_ref().map_or(0, crate::Size::in_bytes);
+    let servers = of(config.servers.unwrap_or(1), &config.servers_memory);
+    servers + of(config.agents.unwrap_or(0), &config.agents_memory)
+}
+
 /// The form k3d's flags take: the text, its `@` escaped, and the nodes it is for.
 fn with_filters(item: &impl Filtered, usual: &str) -> String {
     let text = item.text().replace('@', "\\@");

@@ -49,6 +49,8 @@ pub(super) fn seen(output: &Output) -> Result<Seen, Error> {
     let nodes: Vec<Node> = nodes
         .filter(|nodes| !nodes.is_empty() && nodes.iter().all(|node| !node.host.is_empty()))
         .ok_or_else(|| match classify(output) {
+            // Who says nothing but why, is not misunderstood.
+            Fault::Unknown if output.stdout.is_empty() && output.code != Some(0) => output.failure(Fault::Unknown),
             Fault::Unknown => output.unreadable("the JSON of minikube status"),
             fault => output.failure(fault),
         })?;

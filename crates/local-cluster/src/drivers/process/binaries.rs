@@ -7,11 +7,19 @@ use super::{API_SERVER, CONTROLLERS, ETCD};
 use crate::config;
 use crate::error::{Error, Fault};
 use crate::host::{Host, is_program};
+use crate::tool::{Spec, Tool};
 
 const ADVICE: &str = "unpack the Kubernetes server and etcd releases, or an envtest bundle, and pass the directory with \
                       --bin-dir or KUBEBUILDER_ASSETS; the driver sim needs nothing";
 /// Where envtest looks when nothing else is said.
 const DEFAULT_DIR: &str = "/usr/local/kubebuilder/bin";
+
+static VERSION: Spec = Spec {
+    program: API_SERVER,
+    advice: ADVICE,
+    hidden: |_| false,
+    set: &[],
+};
 
 pub(super) struct Binaries {
     etcd: PathBuf,
@@ -45,10 +53,13 @@ pub(crate) fn find(host: &Host, configured: Option<&Path>, name: &str) -> Option
         "TEST_ASSET_{}",
         name.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_")
     );
-    host.var(&own)
-        .map(PathBuf::from)
+    if let Some(own) = host.var(&own) {
+        // Nor does who names a file.
+        return Some(PathBuf::from(own)).filter(|path| is_program(path));
+    }
+    host.var("KUBEBUILDER_ASSETS")
+        .map(|dir| Path::new(dir).join(name))
         .into_iter()
-        .chain(host.var("KUBEBUILDER_ASSETS").map(|dir| Path::new(dir).join(name)))
         .chain(host.find(name))
         .chain([Path::new(DEFAULT_DIR).join(name)])
         .find(|path| is_program(path))
@@ -78,24 +89,14 @@ impl Binaries {
 
     /// The release of kube-apiserver (`v1.35.0`).
     pub(super) async fn version(&self, host: &Arc<Host>) -> Result<String, Error> {
-        let mut command = tokio::process::Command::new(&self.api_server);
-        command
-            .arg("--version")
-            .env_clear()
-            .envs(&host.env)
-            .kill_on_drop(true)
-            .stdin(std::process::Stdio::null());
-        let output = tokio::time::timeout(host.limits.look, command.output()).await;
-        let failed = |fault, message: String| Error::tool(API_SERVER, "--version", fault, message);
-        let output = output
-            .map_err(|_| failed(Fault::Timeout, "it does not answer".to_owned()))?
-            .map_err(|error| failed(Fault::BackendMissing, error.to_string()))?;
-        let text = String::from_utf8_lossy(&output.stdout);
+        let tool = Tool::new(host, &VERSION).at(&self.api_server);
+        let output = tool.ask(&["--version"]).await?.success()?;
+        let text = &output.stdout;
         let version = text
             .split_whitespace()
             .find(|word| word.starts_with('v') && word.contains('.'));
         version
             .map(ToOwned::to_owned)
-            .ok_or_else(|| failed(Fault::BadOutput, "its answer is no version".to_owned()))
+            .ok_or_else(|| output.unreadable("a version"))
     }
 }

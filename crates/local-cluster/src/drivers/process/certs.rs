@@ -13,30 +13,23 @@ use rcgen::{
 
 use crate::error::{Error, Fault};
 
-const DAYS: i64 = 730;
+/// The authorities are made once: whoever copied a kubeconfig trusts them.
+const AUTHORITY_DAYS: i64 = 3650;
+const DAYS: i64 = 365;
 /// The certificates are renewed at a start when less than this is left.
 const RENEW_DAYS: i64 = 30;
-const FILES: [&str; 10] = [
-    "serving-ca.crt",
-    "apiserver.crt",
-    "apiserver.key",
-    "client-ca.crt",
-    "admin.crt",
-    "admin.key",
-    "etcd-ca.crt",
-    "etcd.crt",
-    "etcd.key",
-    "sa.key",
-];
+const DAY: i64 = 24 * 3600;
+
+/// An authority's file and its name.
+const SERVING: (&str, &str) = ("serving-ca", "roadstead serving authority");
+const CLIENTS: (&str, &str) = ("client-ca", "roadstead client authority");
+const STORE: (&str, &str) = ("etcd-ca", "roadstead etcd authority");
 
 fn failed(error: &rcgen::Error) -> Error {
     Error::tool("process", "make certificates", Fault::Unknown, error.to_string())
 }
 
-struct Authority {
-    pem: String,
-    issuer: Issuer<'static, KeyPair>,
-}
+type Authority = Issuer<'static, KeyPair>;
 
 fn params(name: &str, organization: Option<&str>, end: Timestamp) -> CertificateParams {
     let mut params = CertificateParams::default();
@@ -56,16 +49,28 @@ fn params(name: &str, organization: Option<&str>, end: Timestamp) -> Certificate
     params
 }
 
-fn authority(name: &str, end: Timestamp) -> Result<Authority, rcgen::Error> {
-    let mut params = params(name, None, end);
+/// Loads an authority, or makes it.
+fn authority(dir: &Path, (file, name): (&str, &str)) -> Result<Authority, Error> {
+    let (certificate, key) = (format!("{file}.crt"), format!("{file}.key"));
+    let mut params = params(name, None, days_from_now(AUTHORITY_DAYS));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-    let key = KeyPair::generate()?;
-    let pem = params.self_signed(&key)?.pem();
-    Ok(Authority {
-        pem,
-        issuer: Issuer::new(params, key),
-    })
+    if dir.join(&certificate).exists() && dir.join(&key).exists() {
+        let key = KeyPair::from_pem(&read(dir, &key)?).map_err(|error| failed(&error))?;
+        // Only its name and its key go into what it signs.
+        return Ok(Issuer::new(params, key));
+    }
+    let made = KeyPair::generate().map_err(|error| failed(&error))?;
+    let pem = params.self_signed(&made).map_err(|error| failed(&error))?.pem();
+    write(dir, &key, &made.serialize_pem())?;
+    write(dir, &certificate, &pem)?;
+    Ok(Issuer::new(params, made))
+}
+
+fn days_from_now(days: i64) -> Timestamp {
+    Timestamp::now()
+        .checked_add((days * 24).hours())
+        .unwrap_or(Timestamp::MAX)
 }
 
 /// A certificate and its key.
@@ -88,57 +93,83 @@ fn leaf(
         ];
     }
     let key = KeyPair::generate()?;
-    let certificate = params.signed_by(&key, &by.issuer)?;
+    let certificate = params.signed_by(&key, by)?;
     Ok((certificate.pem(), key.serialize_pem()))
 }
 
-/// Makes what is missing or about to end, and returns when it ends. The key of the service accounts is made only once:
-/// their tokens outlive certificates.
+/// Whether certificates that end then are to be renewed at the next start.
+pub(super) fn is_due(end: i64) -> bool {
+    end <= Timestamp::now().as_second() + RENEW_DAYS * DAY
+}
+
+/// Whether certificates that end then are worth nothing any more.
+pub(super) fn have_ended(end: i64) -> bool {
+    end <= Timestamp::now().as_second()
+}
+
+/// Makes what is missing or about to end, and returns when it ends. The authorities and the key of the service accounts
+/// are made only once: kubeconfigs and tokens outlive certificates. Programs that run read the new files by themselves.
 pub(super) fn ensure(dir: &Path, end: i64) -> Result<i64, Error> {
-    let soon = Timestamp::now().as_second() + RENEW_DAYS * 24 * 3600;
-    if end > soon && FILES.iter().all(|name| dir.join(name).exists()) {
-        return Ok(end);
-    }
-    let end = Timestamp::now()
-        .checked_add((DAYS * 24).hours())
-        .unwrap_or(Timestamp::MAX);
-    let files = make(end).map_err(|error| failed(&error))?;
-    for (name, text) in &files {
-        write(dir, name, text)?;
-    }
+    let there = |(name, _): &(&str, Leaf)| {
+        ["crt", "key"]
+            .iter()
+            .all(|kind| dir.join(format!("{name}.{kind}")).exists())
+    };
+    let leaves = leaves();
+    let authorities = [SERVING, CLIENTS, STORE];
+    let trusted = authorities.iter().all(|(file, _)| {
+        ["crt", "key"]
+            .iter()
+            .all(|kind| dir.join(format!("{file}.{kind}")).exists())
+    });
     if !dir.join("sa.key").exists() || !dir.join("sa.pub").exists() {
         let key = KeyPair::generate().map_err(|error| failed(&error))?;
         write(dir, "sa.pub", &key.public_key_pem())?;
         write(dir, "sa.key", &key.serialize_pem())?;
     }
+    if trusted && !is_due(end) && leaves.iter().all(there) {
+        return Ok(end);
+    }
+    let end = days_from_now(DAYS);
+    for (file, of) in leaves {
+        let by = authority(dir, of.by)?;
+        let (certificate, key) = leaf(&by, of.name, of.group, of.purposes, end).map_err(|error| failed(&error))?;
+        // Whoever is interrupted between the two makes both again: the end is recorded after all of them.
+        write(dir, &format!("{file}.key"), &key)?;
+        write(dir, &format!("{file}.crt"), &certificate)?;
+    }
     Ok(end.as_second())
+}
+
+struct Leaf {
+    by: (&'static str, &'static str),
+    name: &'static str,
+    group: Option<&'static str>,
+    purposes: &'static [ExtendedKeyUsagePurpose],
+}
+
+fn leaves() -> [(&'static str, Leaf); 3] {
+    use ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
+    let leaf = |by, name, group, purposes| Leaf {
+        by,
+        name,
+        group,
+        purposes,
+    };
+    [
+        ("apiserver", leaf(SERVING, "localhost", None, &[ServerAuth])),
+        (
+            "admin",
+            leaf(CLIENTS, "kubernetes-admin", Some("system:masters"), &[ClientAuth]),
+        ),
+        // etcd calls itself with its server certificate.
+        ("etcd", leaf(STORE, "localhost", None, &[ServerAuth, ClientAuth])),
+    ]
 }
 
 fn write(dir: &Path, name: &str, text: &str) -> Result<(), Error> {
     let path = dir.join(name);
     kit::fs::write_private(&path, text.as_bytes()).map_err(Error::files("write", path))
-}
-
-fn make(end: Timestamp) -> Result<Vec<(&'static str, String)>, rcgen::Error> {
-    use ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
-    let serving = authority("roadstead serving authority", end)?;
-    let clients = authority("roadstead client authority", end)?;
-    let etcd = authority("roadstead etcd authority", end)?;
-    let server = leaf(&serving, "localhost", None, &[ServerAuth], end)?;
-    let admin = leaf(&clients, "kubernetes-admin", Some("system:masters"), &[ClientAuth], end)?;
-    // etcd calls itself with its server certificate.
-    let store = leaf(&etcd, "localhost", None, &[ServerAuth, ClientAuth], end)?;
-    Ok(vec![
-        ("serving-ca.crt", serving.pem),
-        ("apiserver.crt", server.0),
-        ("apiserver.key", server.1),
-        ("client-ca.crt", clients.pem),
-        ("admin.crt", admin.0),
-        ("admin.key", admin.1),
-        ("etcd-ca.crt", etcd.pem),
-        ("etcd.crt", store.0),
-        ("etcd.key", store.1),
-    ])
 }
 
 fn read(dir: &Path, name: &str) -> Result<String, Error> {

@@ -1,4 +1,4 @@
-//! Starting, stopping and destroying.
+//! Starting, restarting and making anew.
 
 use std::time::Duration;
 
@@ -8,7 +8,9 @@ use super::{Deadline, Lifecycle};
 use crate::config::ClusterConfig;
 use crate::driver::{Phase, Sight};
 use crate::error::Error;
+use crate::host::Merge;
 use crate::kubeconfig::{self, Entry};
+use crate::preflight;
 use crate::probe::probe;
 use crate::record::{Record, Step};
 use crate::settings::{Applies, Difference, Settings, differences};
@@ -48,29 +50,83 @@ impl Lifecycle {
         self.start_locked(config, wants, deadline).await
     }
 
+    pub(super) async fn recreate_cluster(&self, config: &ClusterConfig) -> Result<(), Error> {
+        let wants = self.driver.wants(config)?;
+        let usual = self.driver.deadlines();
+        let deadline = Self::deadline(self.host.limits.start, usual.destroy + usual.start);
+        let _lock = self.lock(deadline).await?;
+        self.host.events.phase("look at what is there");
+        let sight = self.look().await?;
+        // What could not be made anew must not be destroyed.
+        self.refuse_impossible(config, &sight).await?;
+        self.driver.rehearse(config).await?;
+        self.destroy_locked(&sight, deadline).await?;
+        self.create(config, &wants, deadline).await?;
+        self.finish(&wants, None, deadline).await
+    }
+
+    /// Fails when the machine cannot make such a cluster. What the one that is there holds, will be free.
+    async fn refuse_impossible(&self, config: &ClusterConfig, sight: &Sight) -> Result<(), Error> {
+        self.host.events.phase("check what it needs");
+        let names = self.driver.names();
+        let before = Entry::load(&self.host, names.clone()).map(|entry| entry.access.server);
+        kubeconfig::refuse_foreign(&self.host, &names, &[before.as_deref().unwrap_or_default()])?;
+        let mut needs = self.driver.needs(config);
+        let own = sight
+            .settings
+            .iter()
+            .filter(|(field, _)| field.to_lowercase().contains("port"));
+        let own = own.flat_map(|(_, setting)| setting.value.split(|c: char| !c.is_ascii_digit()));
+        let own: Vec<u16> = own.filter_map(|number| number.parse().ok()).collect();
+        needs.ports.retain(|port| !own.contains(port));
+        preflight::check(&self.host, self.driver.name(), &needs).await
+    }
+
+    async fn create(&self, config: &ClusterConfig, wants: &Settings, deadline: Deadline) -> Result<(), Error> {
+        self.host.events.phase("create the cluster");
+        let mut expected = self.driver.creation_defaults();
+        expected.extend(wants.clone());
+        self.remember(Step::Creating, &expected, None);
+        let created = self.driver.create(config, deadline.left()).await;
+        if created.is_err() {
+            self.after_failed_creation().await;
+        }
+        created
+    }
+
     async fn start_locked(&self, config: &ClusterConfig, wants: Settings, deadline: Deadline) -> Result<(), Error> {
+        let unchanged = self.bring_up(config, &wants, deadline).await?;
+        let untouched = unchanged.is_some();
+        match self.finish(&wants, unchanged, deadline).await {
+            // It ended between two looks: what was left alone has to be started after all.
+            Err(Error::LeftOver { .. }) if untouched => {
+                let unchanged = self.bring_up(config, &wants, deadline).await?;
+                self.finish(&wants, unchanged, deadline).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Makes it run, and returns what was seen when nothing had to be done.
+    async fn bring_up(
+        &self,
+        config: &ClusterConfig,
+        wants: &Settings,
+        deadline: Deadline,
+    ) -> Result<Option<Sight>, Error> {
         let events = &self.host.events;
         events.phase("look at what is there");
         let mut sight = self.look().await?;
-        // A sight from before a change is worth nothing after it.
-        let mut unchanged = None;
         if sight.exists() {
             self.driver.look_closer(&mut sight).await;
             self.refuse_leftovers(&sight)?;
-            self.refuse_mismatch(&wants, &sight)?;
+            self.refuse_mismatch(wants, &sight)?;
         }
         match sight.phase.clone() {
             Phase::Absent => {
                 self.warn_of_another_engine();
-                kubeconfig::refuse_foreign(&self.host, &self.driver.names(), &[])?;
-                events.phase("create the cluster");
-                let mut expected = self.driver.creation_defaults();
-                expected.extend(wants.clone());
-                self.remember(Step::Creating, &expected, None);
-                if let Err(error) = self.driver.create(config, deadline.left()).await {
-                    self.after_failed_creation().await;
-                    return Err(error);
-                }
+                self.refuse_impossible(config, &sight).await?;
+                self.create(config, wants, deadline).await?;
             }
             Phase::Stopped | Phase::Starting(_) | Phase::Incomplete(_) | Phase::Broken(_) => {
                 events.phase("start the cluster");
@@ -81,27 +137,38 @@ impl Lifecycle {
             }
             Phase::NotReady(_) | Phase::Running => {
                 events.detail("the cluster runs already");
-                unchanged = Some(sight);
+                return Ok(Some(sight));
             }
         }
+        // A sight from before a change is worth nothing after it.
+        Ok(None)
+    }
+
+    /// Waits until what was started takes work, and lets the user have it.
+    async fn finish(&self, wants: &Settings, seen: Option<Sight>, deadline: Deadline) -> Result<(), Error> {
         if self.host.dry_run {
             return Ok(());
         }
+        let events = &self.host.events;
         events.phase("wait until it takes work");
-        let entry = self.wait_until_ready(unchanged, deadline).await?;
-        self.remember(Step::Ready, &wants, Some(&entry));
+        let entry = self.wait_until_ready(seen, deadline).await?;
+        self.remember(Step::Ready, wants, Some(&entry));
         events.phase("write the kubeconfig");
         let before = Entry::load(&self.host, self.driver.names()).map(|entry| entry.access.server);
-        let own = entry.save(&self.host)?;
+        let own = match entry.save(&self.host) {
+            Ok(own) => Some(own),
+            // Without the user's own file, it is the only way to the cluster.
+            Err(error) if self.host.merge == Merge::Never => return Err(error),
+            Err(error) => {
+                events.warn(kit::chain(&error));
+                None
+            }
+        };
         let known = [entry.access.server.as_str(), before.as_deref().unwrap_or_default()];
         kubeconfig::refuse_foreign(&self.host, &self.driver.names(), &known)?;
-        entry.merge(&self.host).await.map_err(|error| match error {
-            Error::Kubeconfig { message, class, .. } => Error::Kubeconfig {
-                message,
-                class,
-                advice: Some(format!("the cluster runs: use KUBECONFIG={}", own.display())),
-            },
-            other => other,
+        entry.merge(&self.host).await.map_err(|error| match own {
+            Some(own) => error.advise(format!("the cluster runs: use KUBECONFIG={}", own.display())),
+            None => error,
         })
     }
 
@@ -262,133 +329,5 @@ impl Lifecycle {
             tool: self.driver.name().to_owned(),
             left: left.to_owned(),
         })
-    }
-
-    pub(super) async fn stop_cluster(&self) -> Result<(), Error> {
-        let deadline = Self::deadline(self.host.limits.stop, self.driver.deadlines().stop);
-        let _lock = self.lock(deadline).await?;
-        self.host.events.phase("look at what is there");
-        let sight = self.look().await?;
-        self.stop_locked(&sight, deadline).await
-    }
-
-    async fn stop_locked(&self, sight: &Sight, deadline: Deadline) -> Result<(), Error> {
-        if matches!(sight.phase, Phase::Absent | Phase::Stopped) {
-            self.host.events.detail("the cluster does not run");
-            return Ok(());
-        }
-        self.host.events.phase("stop the cluster");
-        self.advance(Step::Ready, Step::Stopping);
-        self.driver.halt(sight, deadline.left()).await?;
-        if self.host.dry_run {
-            return Ok(());
-        }
-        match self.look().await?.phase {
-            Phase::Absent | Phase::Stopped => Ok(()),
-            _ => Err(Error::LeftOver {
-                tool: self.driver.name().to_owned(),
-                left: format!("{} still runs", self.title()),
-            }),
-        }
-    }
-
-    pub(super) async fn destroy_cluster(&self) -> Result<(), Error> {
-        let deadline = Self::deadline(self.host.limits.destroy, self.driver.deadlines().destroy);
-        let _lock = self.lock(deadline).await?;
-        let events = &self.host.events;
-        events.phase("look at what is there");
-        let sight = self.look().await?;
-        if sight.exists() {
-            events.phase("destroy the cluster");
-            for step in [Step::Creating, Step::Ready, Step::Stopping] {
-                self.advance(step, Step::Destroying);
-            }
-            let removed = self.driver.remove(&sight, deadline.left()).await;
-            if self.host.dry_run {
-                return removed;
-            }
-            let after = self.look().await;
-            match (removed, after) {
-                (_, Ok(after)) if after.exists() && !after.parts.is_empty() => {
-                    return Err(Error::LeftOver {
-                        tool: self.driver.name().to_owned(),
-                        left: format!("these are still there: {}", after.parts.join(", ")),
-                    });
-                }
-                (Ok(()), Ok(after)) if after.exists() => {
-                    return Err(Error::LeftOver {
-                        tool: self.driver.name().to_owned(),
-                        left: format!("{} is still there", self.title()),
-                    });
-                }
-                (Err(error), Ok(after)) if after.exists() => return Err(error),
-                // What counts is what is there; a complaint on the way is told.
-                (Err(error), Ok(_)) => events.warn(kit::chain(&error)),
-                (Ok(()), Ok(_)) => {}
-                (_, Err(error)) => return Err(error),
-            }
-        } else {
-            events.detail("there is no such cluster");
-        }
-        if self.host.dry_run {
-            return Ok(());
-        }
-        events.phase("clean the kubeconfig");
-        let names = self.driver.names();
-        let recorded =
-            Record::load(&self.host, self.driver.name(), self.driver.profile()).map(|record| record.endpoint);
-        let own = Entry::load(&self.host, names.clone()).map(|entry| entry.access.server);
-        let endpoint = own.or(recorded).filter(|endpoint| !endpoint.is_empty());
-        for left in kubeconfig::remove(&self.host, &names, endpoint.as_deref()).await? {
-            events.warn(left);
-        }
-        Record::forget(&self.host, self.driver.name(), self.driver.profile())
-    }
-
-    /// Writes the record. That it cannot be written (a full disk) is told, and changes nothing else.
-    fn remember(&self, phase: Step, wants: &Settings, entry: Option<&Entry>) {
-        if self.host.dry_run {
-            return;
-        }
-        let before = Record::load(&self.host, self.driver.name(), self.driver.profile());
-        let docker_host = self
-            .host
-            .var("DOCKER_HOST")
-            .map(|value| value.to_string_lossy().into_owned());
-        let mut spec = before.as_ref().map(|record| record.spec.clone()).unwrap_or_default();
-        spec.extend(wants.clone());
-        let record = Record {
-            version: 1,
-            driver: self.driver.name().to_owned(),
-            profile: self.driver.profile().to_owned(),
-            spec,
-            context: self.driver.names().context,
-            endpoint: entry.map(|entry| entry.access.server.clone()).unwrap_or_default(),
-            docker_host: docker_host.unwrap_or_default(),
-            created_at: before.map_or_else(jiff::Timestamp::now, |record| record.created_at),
-            phase,
-        };
-        self.write(&record);
-    }
-
-    /// Moves the record from one step to another, when it is at that one.
-    fn advance(&self, from: Step, to: Step) {
-        if self.host.dry_run {
-            return;
-        }
-        if let Some(mut record) = Record::load(&self.host, self.driver.name(), self.driver.profile())
-            && record.phase == from
-        {
-            record.phase = to;
-            self.write(&record);
-        }
-    }
-
-    fn write(&self, record: &Record) {
-        if let Err(error) = record.save(&self.host) {
-            self.host
-                .events
-                .warn(format!("what was done is not recorded: {}", kit::chain(&error)));
-        }
     }
 }

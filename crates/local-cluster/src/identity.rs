@@ -1,0 +1,79 @@
+//! Which process it is. A process ID alone may belong to somebody else by now.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+/// A process, told apart from a later one with the same ID.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    pub(crate) pid: u32,
+    /// When it began, in whatever form the system tells it, and on Linux in which boot.
+    began: String,
+}
+
+impl Identity {
+    /// The process that has this ID now.
+    pub(crate) fn of(pid: u32) -> Self {
+        Self {
+            pid,
+            began: began(pid).unwrap_or_default(),
+        }
+    }
+
+    /// Reads one from a file; what cannot be read counts as not there.
+    pub(crate) fn load(path: &Path) -> Option<Self> {
+        serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+    }
+
+    /// Writes it to a file. That is not made durable: no process outlives the machine's memory.
+    pub(crate) fn save(&self, path: &Path) -> std::io::Result<()> {
+        std::fs::write(path, serde_json::to_vec(self)?)
+    }
+
+    /// Whether this very process runs still.
+    pub(crate) fn runs(&self) -> bool {
+        began(self.pid).is_some_and(|began| began == self.began)
+    }
+}
+
+/// When a process began; `None` when there is none of that ID that runs.
+#[cfg(target_os = "linux")]
+pub(crate) fn began(pid: u32) -> Option<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in parentheses, may contain anything.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    if matches!(fields.first(), Some(&"Z" | &"X")) {
+        return None;
+    }
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    Some(format!("{} of {}", fields.get(19)?, boot.trim()))
+}
+
+/// When a process began; `None` when there is none of that ID that runs.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn began(pid: u32) -> Option<String> {
+    let output = std::process::Command::new("ps")
+        .args(["-o", "stat=,lstart=", "-p", &pid.to_string()])
+        .output()
+        .ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let (state, since) = text.split_once(' ')?;
+    (!state.starts_with('Z')).then(|| since.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_itself_and_not_another_with_its_id() {
+        let own = Identity::of(std::process::id());
+        assert!(own.runs());
+        let other = Identity {
+            began: "long ago".to_owned(),
+            ..own
+        };
+        assert!(!other.runs());
+    }
+}
