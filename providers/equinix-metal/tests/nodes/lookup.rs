@@ -1,0 +1,171 @@
+//! Which device a node is, and what does not count as its absence.
+
+use std::sync::Arc;
+
+use cloud_provider::data::{Address, Node};
+use cloud_provider::{Cloud as _, Sighting, Unknown};
+use cloud_sim::Fault;
+use equinix_metal_sim::{Gone, OTHER_API_KEY, OTHER_PROJECT_ID, Settings};
+use kit::Class;
+use serde_json::json;
+
+use crate::harness::World;
+
+fn node(name: &str, provider_id: &str) -> Arc<Node> {
+    Arc::new(Node {
+        name: name.to_owned(),
+        provider_id: provider_id.to_owned(),
+        ..Node::default()
+    })
+}
+
+async fn see(world: &World, node: Arc<Node>) -> Sighting {
+    let cloud = world.cloud();
+    cloud.instances().unwrap().look_up(&[node]).await.unwrap().remove(0)
+}
+
+fn id_of(sighting: &Sighting) -> &str {
+    match sighting {
+        Sighting::Running(metadata) => metadata.provider_id.trim_start_matches("equinixmetal://"),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn class_of(sighting: &Sighting) -> Class {
+    match sighting {
+        Sighting::Unknown(Unknown::Failed(error)) => error.class(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_eleventh_device_is_found_as_well_as_the_first() {
+    let world = World::with(
+        Settings {
+            page_limit: Some(10),
+            ..Settings::default()
+        },
+        json!({}),
+    );
+    for n in 0..35 {
+        world.sim.add_device(&format!("n{n}"));
+    }
+    let cloud = world.cloud();
+    let nodes: Vec<_> = (0..35).map(|n| node(&format!("n{n}"), "")).collect();
+    let seen = cloud.instances().unwrap().look_up(&nodes).await.unwrap();
+    assert!(seen.iter().all(|seen| matches!(seen, Sighting::Running(_))));
+    assert_eq!(world.sent(), 4, "one request a page");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_active_device_is_preferred_and_two_are_a_problem() {
+    let world = World::new();
+    let first = world.sim.add_device("twin");
+    world.sim.set_device_state(&first, "deprovisioning").unwrap();
+    assert!(matches!(
+        see(&world, node("twin", "")).await,
+        Sighting::Unknown(Unknown::NoMatch)
+    ));
+    let second = world.sim.add_device("twin");
+    assert_eq!(id_of(&see(&world, node("twin", "")).await), second);
+    let third = world.sim.add_device("twin");
+    world.sim.set_device_state(&third, "inactive").unwrap();
+    assert_eq!(id_of(&see(&world, node("twin", "")).await), second);
+    world.sim.set_device_state(&third, "active").unwrap();
+    let seen = see(&world, node("twin", "")).await;
+    assert_eq!(class_of(&seen), Class::Invalid);
+    let Sighting::Unknown(Unknown::Failed(error)) = seen else {
+        unreachable!()
+    };
+    assert!(
+        error.to_string().contains(&second) && error.to_string().contains(&third),
+        "{error}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_called_otherwise_than_its_device_is_found_by_its_address() {
+    let world = World::new();
+    let id = world.sim.add_device("host-7");
+    world.sim.add_device("host-8");
+    let device = world.sim.device(&id).unwrap();
+    let private = device["ip_addresses"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|ip| ip["public"] == false);
+    let private = private.unwrap()["address"].as_str().unwrap().to_owned();
+    let named = Node {
+        name: "worker-a".to_owned(),
+        addresses: vec![Address::internal(private)],
+        ..Node::default()
+    };
+    assert_eq!(id_of(&see(&world, Arc::new(named)).await), id);
+    assert!(matches!(
+        see(&world, node("worker-b", "")).await,
+        Sighting::Unknown(Unknown::NoMatch)
+    ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_the_key_may_not_see_a_device_never_makes_it_gone() {
+    let mut world = World::new();
+    let theirs = world.sim.add_device("theirs");
+    world.configure(json!({"apiKey": OTHER_API_KEY, "projectID": OTHER_PROJECT_ID}));
+    let seen = see(&world, node("theirs", &format!("equinixmetal://{theirs}"))).await;
+    assert_eq!(class_of(&seen), Class::Unauthorized);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_failed_is_gone_only_when_the_api_says_so() {
+    for (gone, expected) in [(Gone::Forbidden, false), (Gone::NotFound, true)] {
+        let world = World::with(
+            Settings {
+                gone,
+                ..Settings::default()
+            },
+            json!({}),
+        );
+        let id = world.sim.add_device("n");
+        world.sim.set_device_state(&id, "failed").unwrap();
+        crate::harness::minutes(1).await;
+        world.sim.set_device_state(&id, "deleted").ok();
+        let seen = see(&world, node("n", &format!("equinixmetal://{id}"))).await;
+        if expected {
+            assert!(matches!(seen, Sighting::Gone), "{seen:?}");
+        } else {
+            assert!(!matches!(seen, Sighting::Gone), "{seen:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_not_the_apis_proves_nothing() {
+    let world = World::new();
+    let nobody = "equinixmetal://00000000-0000-4000-8000-00000000dead";
+    assert!(matches!(see(&world, node("n", nobody)).await, Sighting::Gone));
+    for body in ["<html><body>not found</body></html>", "404 page not found", "\"gone\""] {
+        world.fault(Fault::status(404).body(body).on("GET", "/devices/0000"));
+        let seen = see(&world, node("n", nobody)).await;
+        assert_eq!(class_of(&seen), Class::Permanent, "{body}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_connection_is_an_error_and_never_a_panic() {
+    let world = World::new();
+    let id = world.sim.add_device("n");
+    for action in [
+        cloud_sim::Action::DropBefore,
+        cloud_sim::Action::DropAfter,
+        cloud_sim::Action::Hang,
+    ] {
+        world.fault(Fault::new(action).on("GET", "/devices").times(100));
+        let cloud = world.cloud();
+        let error = cloud.instances().unwrap().look_up(&[node("n", &id)]).await.unwrap_err();
+        assert_eq!(error.class(), Class::Transient);
+        world.sim.front().clear_faults();
+        let seen = cloud.instances().unwrap().look_up(&[node("n", &id)]).await.unwrap();
+        assert_eq!(id_of(&seen[0]), id);
+    }
+}
