@@ -3,17 +3,13 @@
 mod node;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
 use axum::extract::Request;
-use axum::response::{IntoResponse, Response};
-use http::{StatusCode, header};
 use jiff::Timestamp;
 use kit::Clock;
 use kube_sim::KubeSim;
-use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -29,14 +25,13 @@ use node::NodeFacts;
 const CONTROLLERS: &str =
     "garbage-collector,namespace,root-ca-certificate-publisher,serviceaccount,serviceaccount-token";
 
-/// The most that is read of an answer to be changed on its way.
-const ANSWER_LIMIT: usize = 64 * 1024;
-
 /// All API servers that run.
 pub(crate) struct Clusters {
     clock: Clock,
     seed: u64,
     inner: Mutex<Inner>,
+    /// Signs the certificates of API servers that people's machines trust without being told to.
+    authority: OnceLock<KubeSim>,
 }
 
 #[derive(Default)]
@@ -75,6 +70,7 @@ impl Clusters {
             clock,
             seed,
             inner: Mutex::default(),
+            authority: OnceLock::new(),
         }
     }
 
@@ -133,6 +129,7 @@ impl Clusters {
             }
         }
         for (key, running) in &mut inner.running {
+            running.kube.set_version(&format!("v{}", world.running_version(key)));
             node::follow(world, key, &running.kube, &mut running.nodes);
             if running.started {
                 continue;
@@ -143,10 +140,15 @@ impl Clusters {
             match (&inner.loopback, inner.listeners.get_mut(key).and_then(Option::take)) {
                 (Some(until), Some(listener)) => {
                     let until = until.clone();
+                    let signer = if world.settings.public_certificates {
+                        self.public_authority().clone()
+                    } else {
+                        kube.clone()
+                    };
                     runtime.spawn(async move {
                         tokio::select! {
                             () = until.cancelled() => stop.cancel(),
-                            () = host(kube, listener, stop.clone()) => {}
+                            () = host(kube, &signer, listener, stop.clone()) => {}
                         }
                     });
                 }
@@ -214,6 +216,12 @@ impl Clusters {
         inner.listeners.clear();
     }
 
+    /// Who signs for API servers when [`crate::Settings::public_certificates`] is set.
+    pub(crate) fn public_authority(&self) -> &KubeSim {
+        self.authority
+            .get_or_init(|| KubeSim::builder().seed(self.seed).build())
+    }
+
     pub(crate) fn ca(&self, key: &str) -> Option<String> {
         self.lock()
             .running
@@ -255,14 +263,15 @@ impl Running {
     }
 }
 
-async fn host(kube: KubeSim, listener: std::net::TcpListener, stop: CancellationToken) {
+/// Serves an API server with a certificate of `signer`'s authority, and runs its controllers.
+async fn host(kube: KubeSim, signer: &KubeSim, listener: std::net::TcpListener, stop: CancellationToken) {
+    let controllers = kube.run_controllers(stop.clone());
     let served = async {
         let listener = TcpListener::from_std(listener)?;
-        kube_sim::serve::tls(kube, listener, stop)
-            .await
-            .map_err(std::io::Error::other)
+        let tls = kube_sim::serve::tls_config(signer).map_err(std::io::Error::other)?;
+        cloud_sim::serve_tls(kube.router(), listener, Arc::new(tls), stop.clone()).await
     };
-    if let Err(error) = served.await {
+    if let (Err(error), ()) = tokio::join!(served, controllers) {
         tracing::warn!(%error, "an API server ended");
     }
 }
@@ -283,39 +292,12 @@ pub(crate) fn router_of(service: &Arc<Service>, host: &str) -> Option<Router> {
     Some(Router::new().fallback(move |request: Request| {
         let (key, service, kube) = (key.clone(), service.clone(), kube.clone());
         async move {
-            let version = service.with(|world| world.running_version(&key).to_owned());
-            let asked_version = request.uri().path() == "/version";
-            let response = match kube.router().oneshot(request).await {
+            // Catches up, and so does the API server.
+            service.with(|world| world.endpoint(&key).is_some());
+            match kube.router().oneshot(request).await {
                 Ok(response) => response,
                 Err(never) => match never {},
-            };
-            if asked_version {
-                with_version(response, &version).await
-            } else {
-                response
             }
         }
     }))
-}
-
-/// The answer to `/version` with the version the cloudspace has been upgraded to.
-async fn with_version(response: Response, version: &str) -> Response {
-    let (mut head, body) = response.into_parts();
-    let Ok(bytes) = to_bytes(body, ANSWER_LIMIT).await else {
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-    };
-    let mut told: Value = match serde_json::from_slice(&bytes) {
-        Ok(told) if head.status == StatusCode::OK => told,
-        _ => return Response::from_parts(head, Body::from(bytes)),
-    };
-    let mut parts = version.split('.');
-    for (field, value) in [
-        ("major", parts.next().unwrap_or_default().to_owned()),
-        ("minor", parts.next().unwrap_or_default().to_owned()),
-        ("gitVersion", format!("v{version}")),
-    ] {
-        told[field] = value.into();
-    }
-    head.headers.remove(header::CONTENT_LENGTH);
-    Response::from_parts(head, Body::from(told.to_string()))
 }

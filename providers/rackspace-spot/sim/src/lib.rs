@@ -40,5 +40,6 @@ mod tests;
 pub use seed::{ACME_NAMESPACE, ACME_TOKEN, FREDERICK_TOKEN, PENNILESS_TOKEN, REVOKED_TOKEN};
 pub use settings::{
     DeleteAnswer, ErrorPhase, KubeconfigShape, Ladder, Market, OrgNext, PricePoint, RevokedAnswer, Settings,
+    VersionForm,
 };
 pub use sim::{API_HOST, LOGIN_HOST, PRICES_HOST, SpotSim};

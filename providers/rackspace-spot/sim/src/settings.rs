@@ -90,6 +90,10 @@ pub struct Settings {
     pub gpu_enabled: bool,
     /// The Kubernetes versions on offer.
     pub versions: Vec<String>,
+    /// How a cloudspace's status writes the version that runs.
+    pub version_form: VersionForm,
+    /// Whether upgrades end in the phase `Failed` instead of the new version.
+    pub upgrades_fail: bool,
 
     /// The word for the phase in which no bid wins.
     pub no_winning_bids_phase: String,
@@ -107,6 +111,9 @@ pub struct Settings {
     pub kubeconfig: KubeconfigShape,
     /// The HTTP status of asking for a kubeconfig too early: 400, or 404.
     pub kubeconfig_early_code: u16,
+    /// Whether API servers on loopback show a certificate of a public authority, and not of the CA that their service
+    /// accounts are told. Holds for clusters that start later.
+    pub public_certificates: bool,
 }
 
 impl Default for Settings {
@@ -142,6 +149,8 @@ impl Default for Settings {
             versions: ["1.33.0", "1.32.9", "1.31.1", "1.30.10", "1.29.6"]
                 .map(str::to_owned)
                 .to_vec(),
+            version_form: VersionForm::default(),
+            upgrades_fail: false,
             no_winning_bids_phase: "NoWinningBids".to_owned(),
             error_phase: None,
             provisioning_reason: String::new(),
@@ -149,6 +158,7 @@ impl Default for Settings {
             load: BTreeMap::new(),
             kubeconfig: KubeconfigShape::default(),
             kubeconfig_early_code: 400,
+            public_certificates: false,
         }
     }
 }
@@ -271,6 +281,36 @@ pub struct PricePoint {
     pub after: Duration,
     /// The price, such as `"0.02"`.
     pub price: String,
+}
+
+/// How a version is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VersionForm {
+    /// `1.33.0`, as it is asked for.
+    #[default]
+    Plain,
+    /// `v1.33.0`.
+    WithV,
+    /// `1.33.0+rackspace.1`.
+    WithBuild,
+}
+
+impl VersionForm {
+    /// A plain version in this form.
+    pub(crate) fn write(self, version: &str) -> String {
+        match self {
+            Self::Plain => version.to_owned(),
+            Self::WithV => format!("v{version}"),
+            Self::WithBuild => format!("{version}+rackspace.1"),
+        }
+    }
+
+    /// The plain version in a text of any form.
+    pub(crate) fn plain(text: &str) -> &str {
+        let text = text.strip_prefix('v').unwrap_or(text);
+        text.split_once('+').map_or(text, |(version, _)| version)
+    }
 }
 
 /// What is wrong with generated kubeconfigs.

@@ -169,6 +169,12 @@ impl SpotSim {
         self.service.clusters.kube(cloudspace)
     }
 
+    /// The authority that API servers on loopback have their certificates from when
+    /// [`Settings::public_certificates`] is set, as PEM.
+    pub fn public_ca_pem(&self) -> &str {
+        self.service.clusters.public_authority().ca_pem()
+    }
+
     /// Moves along by itself until `cancel`, for what must happen although nobody asks: nodes and webhooks. In tests on a
     /// paused clock it is not needed where requests follow each other.
     pub async fn run(&self, cancel: CancellationToken) {

@@ -196,6 +196,44 @@ async fn a_seeded_state_gets_its_clusters_on_loopback_whether_it_came_before_or_
 }
 
 #[tokio::test]
+async fn an_api_server_on_loopback_follows_an_upgrade_and_can_have_a_public_certificate() {
+    for public in [false, true] {
+        let sim = start(Settings {
+            public_certificates: public,
+            ..Settings::default()
+        });
+        let hosted = hosted(&sim).await;
+        let auth = format!("Bearer {}", hosted.id_token().await);
+        let headers = [("authorization", auth.as_str()), ("content-type", "application/json")];
+        let path = format!("/apis/ngpc.rxt.io/v1/namespaces/{ACME_NAMESPACE}/cloudspaces");
+        let body = json!({
+            "apiVersion": "ngpc.rxt.io/v1", "kind": "CloudSpace", "metadata": {"name": "c"},
+            "spec": {"region": "us-east-iad-1", "kubernetesVersion": "1.32.9"},
+        });
+        hosted.ask("POST", &path, &headers, &body.to_string()).await;
+        let later = async || hosted.ask("POST", "/_sim/advance", &[], r#"{"seconds":200}"#).await;
+        later().await;
+        let object = hosted.ask("GET", &format!("{path}/c"), &headers, "").await.json;
+        let endpoint = object["status"]["APIServerEndpoint"].as_str().unwrap().to_owned();
+        let own = sim.kube("c").unwrap().ca_pem().to_owned();
+        let ca = if public { sim.public_ca_pem() } else { &own };
+        let version = async || by_tls(&endpoint, ca, "/version", &auth).await.json;
+        assert_eq!(version().await["gitVersion"], "v1.32.9");
+        let patch = [
+            ("authorization", auth.as_str()),
+            ("content-type", "application/merge-patch+json"),
+        ];
+        let wanted = r#"{"spec":{"kubernetesVersion":"1.33.0"}}"#;
+        hosted.ask("PATCH", &format!("{path}/c"), &patch, wanted).await;
+        later().await;
+        hosted.ask("GET", &format!("{path}/c"), &headers, "").await;
+        let told = version().await;
+        assert_eq!((&told["gitVersion"], &told["minor"]), (&json!("v1.33.0"), &json!("33")));
+        hosted.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_notice_of_preemption_is_posted_to_a_webhook_on_this_machine() {
     let (notices, mut posted) = mpsc::unbounded_channel();
     let hook = Router::new().route("/hook", post(async move |body: String| notices.send(body).unwrap()));

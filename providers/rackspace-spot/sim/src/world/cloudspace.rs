@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::timeline::WITHOUT_PHASE;
 use super::{Server, Upgrade, World, is_deleting, name_of, plus, stamp, text};
 use crate::resource::Resource;
+use crate::settings::VersionForm;
 
 impl World {
     pub(super) fn refresh_cloudspaces(&mut self) {
@@ -45,17 +46,18 @@ impl World {
             return;
         };
         let wanted = text(object, "/spec/kubernetesVersion").to_owned();
-        let running = text(object, "/status/currentKubernetesVersion").to_owned();
+        let running = VersionForm::plain(text(object, "/status/currentKubernetesVersion")).to_owned();
         let (now, delay) = (self.now, self.settings.upgrade_delay);
+        let (fails, form) = (self.settings.upgrades_fail, self.settings.version_form);
         let Some(space) = self.spaces.get_mut(key) else { return };
         if space
             .upgrade
             .as_ref()
-            .is_some_and(|upgrade| plus(upgrade.since, delay) <= now)
+            .is_some_and(|upgrade| plus(upgrade.since, delay) <= now && !fails)
         {
             let reached = space.upgrade.take().map(|upgrade| upgrade.to).unwrap_or_default();
             let mut status = self.old_status(key);
-            status.insert("currentKubernetesVersion".to_owned(), reached.clone().into());
+            status.insert("currentKubernetesVersion".to_owned(), form.write(&reached).into());
             status.insert("upgradePhase".to_owned(), "Completed".into());
             self.set_status(Resource::CloudSpace, key, status);
             if reached != wanted {
@@ -134,17 +136,21 @@ impl World {
         status.insert("cloudspaceClassName".to_owned(), "default".into());
         if space.up_since.is_some() {
             status.insert("APIServerEndpoint".to_owned(), space.address.clone().into());
-            let version = text(object, "/spec/kubernetesVersion");
+            let version = VersionForm::plain(text(object, "/spec/kubernetesVersion"));
             status
                 .entry("currentKubernetesVersion")
-                .or_insert_with(|| version.into());
+                .or_insert_with(|| self.settings.version_form.write(version).into());
         }
         if let Some(upgrade) = &space.upgrade {
-            let begun = plus(upgrade.since, self.settings.upgrade_delay / 10) <= self.now;
-            status.insert(
-                "upgradePhase".to_owned(),
-                if begun { "InProgress" } else { "Pending" }.into(),
-            );
+            let delay = self.settings.upgrade_delay;
+            let word = if plus(upgrade.since, delay) <= self.now {
+                "Failed"
+            } else if plus(upgrade.since, delay / 10) <= self.now {
+                "InProgress"
+            } else {
+                "Pending"
+            };
+            status.insert("upgradePhase".to_owned(), word.into());
         }
         if phase == "Ready" {
             status

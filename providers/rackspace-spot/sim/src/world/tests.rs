@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::seed::ACME_NAMESPACE;
-use crate::settings::{ErrorPhase, Market};
+use crate::settings::{ErrorPhase, Market, VersionForm};
 
 const A: &str = "00000000-0000-4000-8000-00000000000a";
 const B: &str = "00000000-0000-4000-8000-00000000000b";
@@ -238,6 +238,37 @@ fn an_upgrade_goes_through_its_phases() {
     assert_eq!(seen(scene.at(212)), expect("Upgrading", "InProgress", "1.31.1"));
     assert_eq!(seen(scene.at(319)), expect("Upgrading", "InProgress", "1.31.1"));
     assert_eq!(seen(scene.at(320)), expect("Ready", "Completed", "1.32.9"));
+}
+
+#[test]
+fn the_version_that_runs_is_written_in_the_form_that_is_set() {
+    for (form, first, second) in [
+        (VersionForm::WithV, "v1.31.1", "v1.32.9"),
+        (VersionForm::WithBuild, "1.31.1+rackspace.1", "1.32.9+rackspace.1"),
+    ] {
+        let mut scene = Scene::new(Settings {
+            version_form: form,
+            ..Settings::default()
+        });
+        assert_eq!(scene.at(200).status("/currentKubernetesVersion"), first);
+        assert_eq!(scene.phase(), "Ready", "another form is no other version");
+        scene.change(Resource::CloudSpace, "c", &json!({"kubernetesVersion": "1.32.9"}));
+        assert_eq!(scene.at(320).status("/currentKubernetesVersion"), second);
+        assert_eq!(scene.0.running_version(&key("c")), "1.32.9");
+    }
+}
+
+#[test]
+fn an_upgrade_can_fail() {
+    let mut scene = Scene::new(Settings {
+        upgrades_fail: true,
+        ..Settings::default()
+    });
+    scene.at(200);
+    scene.change(Resource::CloudSpace, "c", &json!({"kubernetesVersion": "1.32.9"}));
+    assert_eq!(scene.at(319).status("/upgradePhase"), "InProgress");
+    assert_eq!(scene.at(400).status("/upgradePhase"), "Failed");
+    assert_eq!(scene.status("/currentKubernetesVersion"), "1.31.1");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use super::store::is_held;
 use super::{World, is_deleting, plus, text};
 use crate::market::{self, thousandths};
 use crate::resource::Resource;
+use crate::settings::VersionForm;
 
 /// For how long a new cloudspace has no phase.
 pub(super) const WITHOUT_PHASE: Duration = Duration::from_secs(1);
@@ -257,7 +258,7 @@ impl World {
     pub(crate) fn running_version(&self, key: &str) -> &str {
         self.cloudspaces
             .get(key)
-            .map(|object| text(object, "/status/currentKubernetesVersion"))
+            .map(|object| VersionForm::plain(text(object, "/status/currentKubernetesVersion")))
             .unwrap_or_default()
     }
 }
