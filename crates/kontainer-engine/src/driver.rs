@@ -6,7 +6,7 @@ use crate::call::Call;
 use crate::capability::Capability;
 use crate::error::DriverError;
 use crate::options::{OptionTable, Options};
-use crate::wire::{ClusterInfo, K8sCapabilities};
+use crate::wire::{ClusterInfo, DriverFlags, K8sCapabilities};
 
 /// Why a cluster was not created, and what is known of it so far.
 ///
@@ -54,6 +54,12 @@ pub trait Driver: Send + Sync + 'static {
     /// The one declaration of the driver's options.
     fn options(&self) -> &OptionTable;
 
+    /// The flags of Create, as engines are told them. They must be there at once and without credentials: a driver that asks
+    /// somebody for a default has a second or two, and never makes a secret one, because engines show defaults to everybody.
+    async fn create_flags(&self, _call: &Call) -> DriverFlags {
+        self.options().create_flags().clone()
+    }
+
     /// What the driver can do beyond creating, updating and removing. Engines refuse what is not listed.
     fn capabilities(&self) -> &[Capability] {
         &[]
@@ -67,6 +73,13 @@ pub trait Driver: Send + Sync + 'static {
         options: &Options,
         previous: Option<ClusterInfo>,
     ) -> Result<ClusterInfo, CreateError>;
+
+    /// What to store of a cluster whose options make no sense, so that [`Driver::create`] was not called. `options` are those
+    /// that do. With `None` the engine keeps what it has, and if that is nothing, the driver will be asked to remove a cluster
+    /// that it knows nothing of.
+    fn refused(&self, _options: &Options, _previous: Option<ClusterInfo>) -> Option<ClusterInfo> {
+        None
+    }
 
     /// Makes the cluster what the options say. Returns `info` with what changed: every field is stored, none is merged.
     async fn update(&self, call: &Call, info: ClusterInfo, options: &Options) -> Result<ClusterInfo, DriverError>;

@@ -57,7 +57,7 @@ pub use options::{
 };
 pub use record::{Cluster, status};
 pub use registry::{DuplicateDriver, Registry};
-pub use server::{Server, ServerError, driver_main, program_name};
+pub use server::{Server, ServerError, driver_main, driver_main_with, program_name};
 pub use store::{Claim, FileStore, PersistentStore, StoreError};
 pub use wire::{
     Capabilities, ClusterInfo, DriverFlags, DriverOptions, Flag, IngressCapabilities, K8sCapabilities,

@@ -23,7 +23,7 @@ use crate::driver::Driver;
 use crate::wire::driver_server::DriverServer;
 use crate::wire::{FILE_DESCRIPTOR_SET, MAX_MESSAGE_BYTES};
 
-pub use main::{driver_main, program_name};
+pub use main::{driver_main, driver_main_with, program_name};
 
 /// How long a call may go on after it was cancelled before it is given up.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);

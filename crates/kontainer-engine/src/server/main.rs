@@ -11,6 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Server, ServerError, stderr_log};
 use crate::driver::Driver;
+use crate::error::DriverError;
+use crate::options::OptionTable;
 
 /// The file name that Rancher expects of a driver's binary.
 pub fn program_name(driver: &str) -> String {
@@ -26,21 +28,43 @@ enum Order {
     Refuse(String),
 }
 
-/// Serves `driver` as engines expect of a driver's binary: the one argument is the port, on 127.0.0.1; the log goes to
+/// [`driver_main_with`], for a driver whose making cannot fail.
+pub fn driver_main(driver: Arc<dyn Driver>, version: &str, args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let (name, options) = (driver.name(), driver.options().clone());
+    driver_main_with(name, &options, version, args, || Ok::<_, DriverError>(driver))
+}
+
+/// Serves a driver as engines expect of a driver's binary: the one argument is the port, on 127.0.0.1; the log goes to
 /// stderr; SIGTERM and SIGINT end it. `args` are those of the process, `version` is the binary's.
 ///
-/// Exit codes: 0 after a stop by signal and for `--help` and `--version`, 2 when the arguments make no sense (nothing is
-/// bound then), 1 when the port can not be had or serving fails.
-pub fn driver_main(driver: Arc<dyn Driver>, version: &str, args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let program = program_name(driver.name());
+/// The driver is made by `make`, and only to be served: whatever is wrong with its surroundings, `--help` and `--version`
+/// answer.
+///
+/// Exit codes: 0 after a stop by signal and for `--help` and `--version`, 2 when the arguments make no sense or the driver
+/// cannot be made (nothing is bound then), 1 when the port can not be had or serving fails.
+pub fn driver_main_with<E: std::error::Error>(
+    name: &str,
+    options: &OptionTable,
+    version: &str,
+    args: impl IntoIterator<Item = OsString>,
+    make: impl FnOnce() -> Result<Arc<dyn Driver>, E>,
+) -> ExitCode {
+    let program = program_name(name);
     match order(args.into_iter().skip(1)) {
         Order::Version => say(std::io::stdout(), &format!("{program} {version}")),
-        Order::Help => say(std::io::stdout(), &help(&program, driver.as_ref())),
+        Order::Help => say(std::io::stdout(), &help(&program, name, options)),
         Order::Refuse(problem) => {
             say(std::io::stderr(), &format!("{program}: {problem}\n{}", usage(&program)));
             return ExitCode::from(kit::exit::USAGE);
         }
         Order::Serve(port) => {
+            let driver = match make() {
+                Ok(driver) => driver,
+                Err(error) => {
+                    say(std::io::stderr(), &format!("{program}: {}", kit::chain(&error)));
+                    return ExitCode::from(kit::exit::USAGE);
+                }
+            };
             stderr_log::install();
             if let Err(error) = serve(driver, &program, port) {
                 say(std::io::stderr(), &format!("{program}: {}", explain(&error)));
@@ -73,15 +97,15 @@ fn usage(program: &str) -> String {
     format!("usage: {program} PORT\n       {program} --help | --version")
 }
 
-fn help(program: &str, driver: &dyn Driver) -> String {
+fn help(program: &str, name: &str, options: &OptionTable) -> String {
     let mut text = format!(
         "{}\n\nServes the cluster driver {} over gRPC on 127.0.0.1:PORT. Rancher starts it when it needs it; to use it \
          without Rancher, give this program's path to an engine.\n\nOptions of a cluster (* required, secrets are not \
          shown by Rancher):\n",
         usage(program),
-        driver.name()
+        name
     );
-    for spec in driver.options().specs() {
+    for spec in options.specs() {
         let mark = if spec.required { '*' } else { ' ' };
         let (name, kind, usage) = (spec.name, spec.kind.as_str(), spec.usage);
         let _ = writeln!(text, "  {mark} {name:<32} {kind:<12} {usage}");

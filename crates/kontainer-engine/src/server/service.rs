@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status};
 
 use super::calls;
 use crate::call::Call;
-use crate::driver::Driver;
+use crate::driver::{CreateError, Driver};
 use crate::logstream::{self, LOG_ID};
 use crate::options::Phase;
 use crate::wire::{
@@ -65,13 +65,21 @@ impl driver_server::Driver for Service {
     async fn create(&self, request: Request<CreateRequest>) -> Result<Response<ClusterInfo>, Status> {
         run!(self, request, "Create", |driver, call, message| {
             let given = message.driver_options.unwrap_or_default();
-            let options = driver.options().parse(&given, Phase::Create)?;
             // Engines do not send the error of the last attempt; one that does must not get it back as the new one's.
             let previous = message.cluster_info.map(|info| ClusterInfo {
                 create_error: String::new(),
                 ..info
             });
-            match driver.create(&call, &options, previous).await {
+            let created = match driver.options().parse(&given, Phase::Create) {
+                Ok(options) => driver.create(&call, &options, previous).await,
+                Err(error) => Err(CreateError {
+                    error: error.into(),
+                    info: driver
+                        .refused(&driver.options().parse_partial(&given), previous)
+                        .map(Box::new),
+                }),
+            };
+            match created {
                 Ok(info) => Ok(info),
                 Err(failed) => match failed.info {
                     None => Err(failed.error),
@@ -108,8 +116,8 @@ impl driver_server::Driver for Service {
     }
 
     async fn get_driver_create_options(&self, request: Request<Empty>) -> Result<Response<DriverFlags>, Status> {
-        run!(self, request, "GetDriverCreateOptions", |driver, _call, _empty| {
-            Ok(driver.options().create_flags().clone())
+        run!(self, request, "GetDriverCreateOptions", |driver, call, _empty| {
+            Ok(driver.create_flags(&call).await)
         })
     }
 
