@@ -14,9 +14,9 @@ pub use api::SpotClient;
 pub use errors::{SpotError, SpotResult};
 pub use organizations::Organization;
 pub use token::Claims;
-pub(crate) use types::secret;
 pub use types::{
-    Autoscaling, CloudSpace, CloudSpaceSpec, CloudSpaceStatus, Effect, Meta, OnDemandNodePool, OnDemandSpec,
-    OnDemandStatus, Region, RegionSpec, ServerClass, ServerClassSpec, ServerClassStatus, SpotNodePool, SpotPricing,
-    SpotSpec, SpotStatus, Taint,
+    Autoscaling, CloudSpace, CloudSpaceSpec, CloudSpaceStatus, Effect, Meta, OnDemandNodePool, OnDemandPricing,
+    OnDemandSpec, OnDemandStatus, Region, RegionSpec, Resources, ServerClass, ServerClassSpec, ServerClassStatus,
+    SpotNodePool, SpotPricing, SpotSpec, SpotStatus, Taint,
 };
+pub(crate) use types::{lenient, secret};

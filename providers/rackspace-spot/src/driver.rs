@@ -16,30 +16,39 @@ mod import;
 pub mod kubeconfig;
 pub mod names;
 pub mod observe;
+mod offers;
 mod options;
 pub mod ownership;
 pub mod plan;
 mod post_check;
+mod prices;
 mod ready;
 mod remove;
 mod scale;
 mod session;
+mod shared;
 pub mod state;
+mod trust;
 mod update;
 pub mod versions;
 mod wait;
 
 use async_trait::async_trait;
 use kontainer_engine::{
-    Call, Capability, ClusterInfo, CreateError, Driver, DriverError, K8sCapabilities, LoadBalancerCapabilities,
-    OptionTable, Options,
+    Call, Capability, ClusterInfo, CreateError, Driver, DriverError, DriverFlags, K8sCapabilities,
+    LoadBalancerCapabilities, OptionTable, Options,
 };
 
+pub use offers::{Offer, offers};
 pub use options::option_table;
+pub use prices::Prices;
 
 use crate::Settings;
 use session::Session;
 use state::State;
+
+/// The driver's name.
+pub const NAME: &str = "rackspacespot";
 
 /// Makes, changes and removes clusters on Rackspace Spot.
 #[derive(Debug)]
@@ -59,7 +68,9 @@ impl SpotDriver {
 
     /// The state of a cluster that must have one, and a session for it.
     async fn open(&self, call: &Call, info: &ClusterInfo) -> Result<(State, Session), DriverError> {
-        let state = State::of(info)?.ok_or_else(no_state)?;
+        let state = State::of(info)?
+            .filter(|state| !state.cloudspace.is_empty())
+            .ok_or_else(no_state)?;
         let session = Session::open(&self.settings, call, state.refresh_token.clone(), &state.organization).await?;
         Ok((state, session))
     }
@@ -67,14 +78,14 @@ impl SpotDriver {
 
 fn no_state() -> DriverError {
     DriverError::permanent(
-        "no state of this cluster is stored, so there is no telling which cloudspace it is; create it again or import it",
+        "no cloudspace of this cluster is known: creating it failed early, or its state was lost; create it again or import it",
     )
 }
 
 #[async_trait]
 impl Driver for SpotDriver {
     fn name(&self) -> &'static str {
-        "rackspacespot"
+        NAME
     }
 
     fn options(&self) -> &OptionTable {
@@ -96,7 +107,15 @@ impl Driver for SpotDriver {
         options: &Options,
         previous: Option<ClusterInfo>,
     ) -> Result<ClusterInfo, CreateError> {
-        create::create(&self.settings, &self.table, call, options, previous).await
+        create::create(&self.settings, call, options, previous).await
+    }
+
+    fn refused(&self, options: &Options, previous: Option<ClusterInfo>) -> Option<ClusterInfo> {
+        Some(create::refused(options, previous))
+    }
+
+    async fn create_flags(&self, call: &Call) -> DriverFlags {
+        shared::flags(&self.settings, call, self.table.create_flags()).await
     }
 
     async fn update(&self, call: &Call, info: ClusterInfo, options: &Options) -> Result<ClusterInfo, DriverError> {
@@ -141,13 +160,7 @@ impl Driver for SpotDriver {
     async fn cluster_size(&self, call: &Call, info: ClusterInfo) -> Result<i64, DriverError> {
         let ask = async {
             let (state, session) = self.open(call, &info).await?;
-            Ok(session
-                .pools(&state)
-                .await?
-                .iter()
-                .filter(|pool| pool.ours)
-                .map(|pool| pool.count)
-                .sum())
+            scale::size(&session, &state).await
         };
         call.run(Box::pin(ask)).await?
     }

@@ -14,6 +14,7 @@
 //! |---|---|
 //! | [`SpotDriver`], [`Settings`] | the driver |
 //! | [`client::SpotClient`] | the API |
+//! | [`offers`] | what can be had, where, and at which price |
 //! | [`driver::plan`] | what the driver decides, without any network |
 //!
 //! It is not for reading prices: the driver buys nothing on the word of the public price feed.
@@ -22,5 +23,5 @@ pub mod client;
 pub mod driver;
 mod settings;
 
-pub use driver::SpotDriver;
-pub use settings::{ClusterTransport, Limits, Settings, SettingsError};
+pub use driver::{Offer, SpotDriver, offers};
+pub use settings::{ClusterTransport, Limits, PublicRoots, Settings, SettingsError};

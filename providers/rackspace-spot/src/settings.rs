@@ -8,6 +8,8 @@ use cloud_http::{Metrics, RetryPolicy, Roots, Transport, TransportError, Transpo
 use kit::{Clock, go_duration};
 use secrecy::SecretString;
 
+use crate::driver::kubeconfig::Access;
+
 /// The public API.
 const API_URL: &str = "https://spot.rackspace.com";
 /// The login service.
@@ -17,6 +19,12 @@ const CLIENT_ID: &str = "mwG3lUMV8KyeMqHe4fJ5Bb3nM1vBvRNa";
 
 /// Opens the way to a cloudspace's own API server, which is trusted as the roots say.
 pub type ClusterTransport = Arc<dyn Fn(&Roots) -> Result<Transport, TransportError> + Send + Sync>;
+
+/// Lists certificates, as DER.
+pub type PublicRoots = Arc<dyn Fn() -> Vec<Vec<u8>> + Send + Sync>;
+
+/// Where Kubernetes puts the credentials of a pod's account.
+const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// Why the settings in the environment cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +113,12 @@ pub struct Settings {
     pub transport: Transport,
     /// The way to the API servers of cloudspaces.
     pub clusters: ClusterTransport,
+    /// The way into the cluster that Rancher runs in, where an administrator may have laid down credentials for all
+    /// clusters. `None` outside of a pod, and in Rancher's jail.
+    pub home: Option<Access>,
+    /// The certificates of the public authorities that the machine trusts, as DER; asked for only where a cluster's API
+    /// server shows a certificate of one of them.
+    pub public_roots: PublicRoots,
     /// The time.
     pub clock: Clock,
     /// How long to wait.
@@ -129,6 +143,8 @@ impl Settings {
             },
             transport,
             clusters,
+            home: None,
+            public_roots: Arc::new(Vec::new),
             clock,
             limits: Limits::default(),
             metrics: Metrics::new(),
@@ -169,6 +185,15 @@ impl Settings {
                 *field = value;
             }
         }
+        settings.public_roots = Arc::new(|| {
+            let machine = rustls_native_certs::load_native_certs();
+            machine
+                .certs
+                .into_iter()
+                .map(|certificate| certificate.to_vec())
+                .collect()
+        });
+        settings.home = home(&get);
         settings.refresh_token = get("RXTSPOT_REFRESH_TOKEN").map(SecretString::from);
         settings.access_token = get("RXTSPOT_ACCESS_TOKEN").map(SecretString::from);
         if let Some(timeout) = duration(&get, "RXTSPOT_REQUEST_TIMEOUT")? {
@@ -197,6 +222,19 @@ impl fmt::Debug for Settings {
             .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
+}
+
+/// The way to the API server of the cluster that this process is a pod of, if it is one and has an account.
+fn home(get: &impl Fn(&'static str) -> Option<String>) -> Option<Access> {
+    let (host, port) = (get("KUBERNETES_SERVICE_HOST")?, get("KUBERNETES_SERVICE_PORT")?);
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    let token = std::fs::read_to_string(format!("{ACCOUNT}/token")).ok()?;
+    Some(Access {
+        server: format!("https://{host}:{port}"),
+        ca: Some(std::fs::read(format!("{ACCOUNT}/ca.crt")).ok()?),
+        token: Some(SecretString::from(token.trim().to_owned())),
+        ..Access::default()
+    })
 }
 
 fn duration(

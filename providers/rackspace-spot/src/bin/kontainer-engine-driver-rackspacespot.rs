@@ -3,21 +3,13 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use kontainer_engine::Driver;
+use rackspace_spot::driver::{NAME, option_table};
 use rackspace_spot::{Settings, SpotDriver};
 
 fn main() -> ExitCode {
-    let settings = match Settings::from_env() {
-        Ok(settings) => settings,
-        Err(error) => {
-            tell(&kit::chain(&error));
-            return ExitCode::from(kit::exit::USAGE);
-        }
-    };
-    let driver = Arc::new(SpotDriver::new(settings));
-    kontainer_engine::driver_main(driver, env!("CARGO_PKG_VERSION"), std::env::args_os())
-}
-
-#[allow(clippy::print_stderr, reason = "there is no log yet")]
-fn tell(problem: &str) {
-    eprintln!("kontainer-engine-driver-rackspacespot: {problem}");
+    let (options, args) = (option_table(), std::env::args_os());
+    kontainer_engine::driver_main_with(NAME, &options, env!("CARGO_PKG_VERSION"), args, || {
+        Settings::from_env().map(|settings| Arc::new(SpotDriver::new(settings)) as Arc<dyn Driver>)
+    })
 }

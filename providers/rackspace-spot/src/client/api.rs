@@ -37,10 +37,9 @@ impl fmt::Debug for SpotClient {
 
 #[derive(Deserialize)]
 struct List<T> {
-    #[serde(default = "Vec::new")]
-    items: Vec<T>,
-    #[serde(default)]
-    metadata: ListMeta,
+    /// Go writes a list of nothing as `null`.
+    items: Option<Vec<T>>,
+    metadata: Option<ListMeta>,
 }
 
 #[derive(Default, Deserialize)]
@@ -318,8 +317,9 @@ impl SpotClient {
                 }
                 Err(error) => return Err(error.into()),
             };
-            all.extend(page.items);
-            match page.metadata.r#continue.filter(|text| !text.is_empty()) {
+            all.extend(page.items.into_iter().flatten());
+            let following = page.metadata.and_then(|metadata| metadata.r#continue);
+            match following.filter(|text| !text.is_empty()) {
                 Some(following) if next.as_ref() != Some(&following) => next = Some(following),
                 _ => return Ok(all),
             }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{SpotClient, SpotError, SpotResult};
 
 /// An organization, as far as a client needs it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Organization {
     /// `org_…`, letter case counts.
     pub id: String,
@@ -24,7 +24,7 @@ fn namespace_of(id: &str) -> String {
 
 #[derive(Deserialize)]
 struct Page {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::lenient")]
     organizations: Vec<Entry>,
     #[serde(default)]
     next: Option<String>,
@@ -34,9 +34,9 @@ struct Page {
 
 #[derive(Deserialize)]
 struct Entry {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::lenient")]
     id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::lenient")]
     name: String,
     #[serde(default)]
     display_name: Option<String>,

@@ -51,6 +51,7 @@ pub struct CloudSpaceSpec {
     #[serde(deserialize_with = "lenient")]
     pub cloud: String,
     /// Immutable.
+    #[serde(deserialize_with = "lenient")]
     pub region: String,
     /// URL that is told of preemptions.
     #[serde(deserialize_with = "lenient")]
@@ -108,12 +109,16 @@ pub struct SpotNodePool {
 #[serde(rename_all = "camelCase", default)]
 pub struct SpotSpec {
     /// Kind of machine; immutable.
+    #[serde(deserialize_with = "lenient")]
     pub server_class: String,
     /// How many; always required.
+    #[serde(deserialize_with = "lenient")]
     pub desired: i64,
     /// US dollars per hour and machine.
+    #[serde(deserialize_with = "lenient")]
     pub bid_price: String,
     /// Whose nodes they become; immutable.
+    #[serde(deserialize_with = "lenient")]
     pub cloud_space: String,
     /// Whether the number follows the load.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -146,6 +151,7 @@ pub struct SpotStatus {
 #[serde(rename_all = "camelCase", default)]
 pub struct Autoscaling {
     /// Whether it does. At most one pool of a cloudspace may.
+    #[serde(deserialize_with = "lenient")]
     pub enabled: bool,
     /// Not fewer than this.
     #[serde(deserialize_with = "lenient")]
@@ -196,10 +202,13 @@ pub struct OnDemandNodePool {
 #[serde(rename_all = "camelCase", default)]
 pub struct OnDemandSpec {
     /// Kind of machine; immutable.
+    #[serde(deserialize_with = "lenient")]
     pub server_class: String,
     /// How many.
+    #[serde(deserialize_with = "lenient")]
     pub desired: i64,
     /// Whose nodes they become; immutable.
+    #[serde(deserialize_with = "lenient")]
     pub cloud_space: String,
     /// Labels of its nodes.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "BTreeMap::is_empty")]
@@ -261,6 +270,13 @@ pub struct ServerClass {
     pub status: ServerClassStatus,
 }
 
+impl ServerClass {
+    /// Whether new pools can be made of it.
+    pub fn is_available(&self) -> bool {
+        self.spec.availability == "available"
+    }
+}
+
 /// About a kind of machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -274,6 +290,39 @@ pub struct ServerClassSpec {
     /// The lowest bid taken.
     #[serde(deserialize_with = "lenient")]
     pub min_bid_price_per_hour: String,
+    /// What a machine costs that is bought.
+    #[serde(deserialize_with = "lenient")]
+    pub on_demand_pricing: OnDemandPricing,
+    /// What a machine has.
+    #[serde(deserialize_with = "lenient")]
+    pub resources: Resources,
+}
+
+/// The fixed price of a kind of machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct OnDemandPricing {
+    /// US dollars.
+    #[serde(deserialize_with = "lenient")]
+    pub cost: String,
+    /// For how long, as a Go duration; an hour where it is empty.
+    #[serde(deserialize_with = "lenient")]
+    pub interval: String,
+}
+
+/// What a machine has; numbers and units as the API writes them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Resources {
+    /// Processors.
+    #[serde(deserialize_with = "lenient")]
+    pub cpu: String,
+    /// Such as `3.75GB`.
+    #[serde(deserialize_with = "lenient")]
+    pub memory: String,
+    /// Empty where it has none.
+    #[serde(deserialize_with = "lenient")]
+    pub gpu: String,
 }
 
 /// The market of a kind of machine.
@@ -300,6 +349,8 @@ pub(crate) fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
 }
 
 /// Reads `null` as the empty value: Go writes empty maps and lists that way.
-fn lenient<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+pub(crate) fn lenient<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }

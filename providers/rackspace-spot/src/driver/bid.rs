@@ -45,6 +45,16 @@ pub enum BidError {
         /// What would be taken.
         next: Bid,
     },
+    /// Nobody means to pay so much.
+    #[error("bid price {bid} for server class {class} is more than {why}; set allow-high-bids if that is meant")]
+    TooHigh {
+        /// What was given.
+        bid: Bid,
+        /// The class.
+        class: String,
+        /// What it was compared with.
+        why: String,
+    },
 }
 
 /// The lowest rung.
@@ -53,6 +63,26 @@ const LOWEST: Bid = Bid(10);
 const HIGHEST: u64 = 100_000_000;
 
 impl Bid {
+    /// No price at all.
+    pub const ZERO: Self = Self(0);
+
+    /// This price so many times, at most the highest there is.
+    #[must_use]
+    pub fn times(self, factor: u64) -> Self {
+        Self(self.0.saturating_mul(factor).min(HIGHEST))
+    }
+
+    /// The price of an hour, rounded up, where this one is that of another time. No time at all counts as an hour.
+    #[must_use]
+    pub fn per_hour(self, interval: std::time::Duration) -> Self {
+        const HOUR: u64 = 3600;
+        let seconds = match interval.as_secs() {
+            0 => HOUR,
+            seconds => seconds,
+        };
+        Self(self.0.saturating_mul(HOUR).div_ceil(seconds).min(HIGHEST))
+    }
+
     /// Reads the API's syntax: digits, and one to three more after a point.
     pub fn parse(text: &str) -> Option<Self> {
         let (whole, fraction) = match text.split_once('.') {

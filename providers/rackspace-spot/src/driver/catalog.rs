@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use kontainer_engine::DriverError;
 
-use super::bid::{Bid, Rounding};
+use super::bid::{Bid, BidError, Rounding};
 use super::observe::Observed;
 use super::plan::Kind;
+use super::prices::Prices;
 use super::session::Session;
 use super::state::State;
 use super::versions::{self, Unlisted};
@@ -17,6 +18,16 @@ use crate::client::ServerClass;
 pub(super) struct Rules {
     pub(super) rounding: Rounding,
     pub(super) unlisted: Unlisted,
+    pub(super) high_bids: HighBids,
+}
+
+/// What to do with a bid that nobody can mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HighBids {
+    /// Refuse it.
+    Refused,
+    /// Let it pass.
+    Allowed,
 }
 
 /// Checks everything that is about to be made or changed, and rounds bids where that was asked for. What is there and stays
@@ -36,18 +47,18 @@ pub(super) async fn check(
         } else {
             running
         };
-        if !state.version.is_empty() && state.version != cloudspace.spec.kubernetes_version {
+        if !state.version.is_empty() && !versions::same(&state.version, &cloudspace.spec.kubernetes_version) {
             problems.extend(versions::check_upgrade(from, &state.version, rules.unlisted).err());
         }
     } else {
-        problems.extend(versions::check_new(&state.version, &[], rules.unlisted).err());
+        problems.extend(versions::check_new(&state.version, rules.unlisted).err());
         problems.extend(region(session, &state.region).await?);
     }
     let region = observed
         .cloudspace
         .as_ref()
         .map_or_else(|| state.region.clone(), |cloudspace| cloudspace.spec.region.clone());
-    problems.extend(pools(session, state, observed, &region, rules.rounding).await?);
+    problems.extend(pools(session, state, observed, &region, rules).await?);
     if problems.is_empty() {
         Ok(())
     } else {
@@ -81,10 +92,10 @@ async fn region(session: &Session, wanted: &str) -> Result<Option<String>, Drive
         .regions()
         .await
         .map_err(|error| session.failed("read the list of regions", error))?;
-    let names: Vec<&str> = regions.iter().map(|region| region.metadata.name.as_str()).collect();
-    if names.contains(&wanted) {
+    if regions.iter().any(|region| region.metadata.name == wanted) {
         return Ok(None);
     }
+    let names = regions.into_iter().map(|region| region.metadata.name).collect();
     Ok(Some(format!(
         "region {wanted:?} does not exist; use one of {}",
         sorted(names)
@@ -96,7 +107,7 @@ async fn pools(
     state: &mut State,
     observed: &Observed,
     region: &str,
-    rounding: Rounding,
+    rules: Rules,
 ) -> Result<Vec<String>, DriverError> {
     let changes = |index: usize, state: &State| {
         let pool = &state.pools[index];
@@ -131,15 +142,40 @@ async fn pools(
             problems.extend(check_class(&pool.class, class, &classes, region));
         }
         if bids {
-            let minimum = class.and_then(|class| Bid::price(&class.spec.min_bid_price_per_hour));
-            match Bid::check(&pool.bid, &pool.class, minimum, rounding) {
-                Ok(bid) => pool.bid = bid.to_string(),
+            let prices = class.map(Prices::of).unwrap_or_default();
+            let bid = Bid::check(&pool.bid, &pool.class, prices.minimum, rules.rounding);
+            match bid.and_then(|bid| sane(bid, &pool.class, &prices, rules.high_bids)) {
+                Ok(bid) => {
+                    pool.bid = bid.to_string();
+                    warn_of_price(session, bid, &pool.class, &prices);
+                }
                 Err(error) => problems.push(error.to_string()),
             }
         }
     }
     // Rounding may have made a bid what it is already: that is decided by the plan.
     Ok(problems)
+}
+
+/// A bid that somebody can mean.
+fn sane(bid: Bid, class: &str, prices: &Prices, high_bids: HighBids) -> Result<Bid, BidError> {
+    match prices.ceiling() {
+        Some((most, why)) if bid > most && high_bids == HighBids::Refused => Err(BidError::TooHigh {
+            bid,
+            class: class.to_owned(),
+            why,
+        }),
+        _ => Ok(bid),
+    }
+}
+
+fn warn_of_price(session: &Session, bid: Bid, class: &str, prices: &Prices) {
+    if let Some(price) = prices.on_demand.filter(|price| bid > *price) {
+        session.call.warn(format!(
+            "bid price {bid} is above the on-demand price {price} of server class {class}: an on-demand pool costs less and \
+             is not taken away"
+        ));
+    }
 }
 
 fn check_class(
@@ -151,8 +187,8 @@ fn check_class(
     let allowed = || {
         let names = classes
             .values()
-            .filter(|class| class.spec.region == region && class.spec.availability == "available")
-            .map(|class| class.metadata.name.as_str())
+            .filter(|class| class.spec.region == region && class.is_available())
+            .map(priced)
             .collect();
         sorted(names)
     };
@@ -164,7 +200,7 @@ fn check_class(
                 class.spec.region
             )
         }
-        Some(class) if class.spec.availability != "available" => {
+        Some(class) if !class.is_available() => {
             format!(
                 "server class {name:?} cannot be had now (it is {})",
                 class.spec.availability
@@ -175,7 +211,17 @@ fn check_class(
     Some(format!("{problem}; use one of {}", allowed()))
 }
 
-fn sorted(mut names: Vec<&str>) -> String {
+/// A class and what it costs.
+fn priced(class: &ServerClass) -> String {
+    let (name, prices) = (&class.metadata.name, Prices::of(class).to_string());
+    if prices.is_empty() {
+        name.clone()
+    } else {
+        format!("{name} ({prices})")
+    }
+}
+
+fn sorted(mut names: Vec<String>) -> String {
     names.sort_unstable();
     if names.is_empty() {
         "(none)".to_owned()

@@ -1,15 +1,16 @@
 //! Creating a cluster, or going on with one whose creation failed.
 
 use kit::Class;
-use kontainer_engine::{Call, ClusterInfo, CreateError, DriverError, OptionTable, Options};
+use kontainer_engine::{Call, ClusterInfo, CreateError, DriverError, Options};
 
 use super::catalog::{self, Rules};
-use super::given::{self, Defaults, Given};
+use super::given::{self, Given, WhatCounts};
 use super::names::cloudspace_name;
 use super::observe::Observed;
 use super::options as o;
 use super::ownership::{self, Owner};
 use super::session::Session;
+use super::shared::Shared;
 use super::state::{Pool, State, password};
 use super::{act, identity, import, wait};
 use crate::Settings;
@@ -17,48 +18,86 @@ use crate::Settings;
 /// Makes the cloudspace and its pools, and returns as soon as they are ordered; waiting is for `PostCheck`.
 ///
 /// `previous` need not be there even if there was an attempt before: what that one made is found by its marks and names. An
-/// error carries a record as soon as the cloudspace's name is known, so that nothing made can be forgotten.
+/// error carries a record as soon as the cloudspace's name is known, so that nothing made can be forgotten; one before that
+/// carries a record which says that nothing was begun, so that there is something to remove.
 pub(super) async fn create(
     settings: &Settings,
-    table: &OptionTable,
     call: &Call,
     options: &Options,
     previous: Option<ClusterInfo>,
 ) -> Result<ClusterInfo, CreateError> {
-    let given = Given::new(options, table, Defaults::Count);
+    let given = Given::new(options, WhatCounts::Everything);
     if options.bool_or_default(o::IMPORT) {
-        return Ok(call.run(import::import(settings, call, options, previous)).await??);
+        let imported = import::import(settings, call, options, previous.clone());
+        let imported = call.run(Box::pin(imported)).await.and_then(|done| done);
+        return imported.map_err(|error| CreateError::keeping(error, refused(options, previous)));
     }
-    let prepared = prepare(settings, &given, options, previous.as_ref());
-    let (mut state, known) = match prepared {
+    let shared = shared(settings, call, options, previous.as_ref()).await;
+    let prepared = prepare(settings, &given, options, previous.as_ref(), shared).and_then(|prepared| {
+        Ok((
+            Session::new(settings, call, prepared.0.refresh_token.clone())?,
+            prepared,
+        ))
+    });
+    let (mut session, (mut state, known)) = match prepared {
         Ok(prepared) => prepared,
-        Err(error) => {
-            return Err(match previous {
-                Some(info) => CreateError::keeping(error, info),
-                None => error.into(),
-            });
-        }
+        Err(error) => return Err(CreateError::keeping(error, refused(options, previous))),
     };
-    for warning in given.without_effect() {
+    for warning in given.without_effect(&state) {
         call.warn(warning);
     }
     let mut info = previous.unwrap_or_default();
     let wanted = state.pools.clone();
     forget_new_names(&mut state, &known);
     state.save(&mut info).map_err(CreateError::from)?;
-    let rules = Rules {
-        rounding: given.rounding(),
-        unlisted: given.unlisted(),
-    };
-    let done = call
-        .run(run(settings, call, &mut state, wanted, known, rules))
-        .await
-        .and_then(|done| done);
+    let work = run(&mut session, &mut state, wanted, &known, given.rules());
+    let done = call.run(Box::pin(work)).await.and_then(|done| done);
+    session.keep_token(&mut state);
     state.save(&mut info).map_err(CreateError::from)?;
     match done {
         Ok(()) => Ok(info),
         Err(error) => Err(CreateError::keeping(error, info)),
     }
+}
+
+/// What to store of a cluster whose creation was refused before anything was begun.
+///
+/// A record of an earlier attempt stays as it is: that one may have begun something. Without one, all that is needed to look
+/// for a cloudspace is kept, as far as it was given; where it does not suffice for that, nothing can have been begun with it.
+pub(super) fn refused(options: &Options, previous: Option<ClusterInfo>) -> ClusterInfo {
+    if let Some(info) = previous {
+        return info;
+    }
+    let mut state = State::nothing_begun();
+    state.refresh_token = options.secret(o::REFRESH_TOKEN);
+    options
+        .string_or_default(o::ORGANIZATION)
+        .clone_into(&mut state.organization);
+    options.name().clone_into(&mut state.cluster_id);
+    let complete = state.refresh_token.is_some() && !state.organization.is_empty();
+    if complete && !options.bool_or_default(o::IMPORT) {
+        state.cloudspace = cloudspace_name(options.name()).unwrap_or_default();
+    }
+    let mut info = ClusterInfo::default();
+    // A state is plain data: that it cannot be written never happens, and an empty record is what there was before.
+    match state.save(&mut info) {
+        Ok(()) => info,
+        Err(_) => ClusterInfo::default(),
+    }
+}
+
+/// What an administrator laid down for all clusters, asked for only where the options leave it open.
+pub(super) async fn shared(
+    settings: &Settings,
+    call: &Call,
+    options: &Options,
+    previous: Option<&ClusterInfo>,
+) -> Shared {
+    let token = options.secret(o::REFRESH_TOKEN).or_else(|| previous.and_then(password));
+    if token.is_some() && options.non_empty(o::ORGANIZATION).is_some() {
+        return Shared::default();
+    }
+    Shared::read(settings, call).await
 }
 
 /// What is wanted, and what is known from before.
@@ -67,10 +106,15 @@ fn prepare(
     given: &Given<'_>,
     options: &Options,
     previous: Option<&ClusterInfo>,
+    shared: Shared,
 ) -> Result<(State, State), DriverError> {
     let before = previous.map(State::of).transpose()?.flatten();
     let mut state = given::fresh(given)?;
     state.refresh_token = state.refresh_token.or_else(|| previous.and_then(password));
+    state.refresh_token = state.refresh_token.or(shared.refresh_token);
+    if state.organization.is_empty() {
+        state.organization = shared.organization.unwrap_or_default();
+    }
     let has_credential =
         state.refresh_token.is_some() || settings.refresh_token.is_some() || settings.access_token.is_some();
     for (missing, name) in [
@@ -89,12 +133,13 @@ fn prepare(
         _ => cloudspace_name(options.name())
             .ok_or_else(|| DriverError::invalid("invalid cluster name: name cannot be empty"))?,
     };
-    let known = before.unwrap_or_else(|| State {
-        cloudspace: state.cloudspace.clone(),
-        cluster_id: state.cluster_id.clone(),
-        extra: state.extra.clone(),
-        ..State::default()
-    });
+    let known = before
+        .filter(|before| !before.cloudspace.is_empty())
+        .unwrap_or_else(|| State {
+            cloudspace: state.cloudspace.clone(),
+            extra: state.extra.clone(),
+            ..State::default()
+        });
     let known = State {
         cluster_id: state.cluster_id.clone(),
         ..known
@@ -114,18 +159,15 @@ fn forget_new_names(state: &mut State, known: &State) {
 }
 
 async fn run(
-    settings: &Settings,
-    call: &Call,
+    session: &mut Session,
     state: &mut State,
     wanted: Vec<Pool>,
-    known: State,
+    known: &State,
     rules: Rules,
 ) -> Result<(), DriverError> {
-    call.step("logging in");
-    let session = Session::open(settings, call, state.refresh_token.clone(), &state.organization).await?;
-    let done = build(&session, state, wanted, &known, rules).await;
-    session.keep_token(state);
-    done
+    session.call.step("logging in");
+    session.log_in(&state.organization).await?;
+    build(session, state, wanted, known, rules).await
 }
 
 async fn build(

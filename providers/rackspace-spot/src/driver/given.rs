@@ -1,8 +1,14 @@
 //! From the options of a call to the state that is wanted.
 
-use kontainer_engine::{DefaultValue, DriverError, OptionTable, Options, Phase};
-use serde_json::Value;
+mod echo;
+pub(super) mod said;
+#[cfg(test)]
+mod tests;
 
+use kontainer_engine::{DriverError, Options};
+
+use super::bid::Rounding;
+use super::catalog::{HighBids, Rules};
 use super::names::as_uuid;
 use super::options as o;
 use super::plan::Kind;
@@ -10,88 +16,103 @@ use super::state::{NodesReady, Pool, State};
 use super::{custom, versions};
 use crate::client::Autoscaling;
 
+pub(super) use echo::{Echo, without_echo};
+pub(super) use said::Said;
+
 /// What the user said, seen in a certain way.
 pub(super) struct Given<'a> {
     options: &'a Options,
-    table: &'a OptionTable,
-    /// Whether a value that equals the option's default counts as not said. For imported cloudspaces, where Rancher's
-    /// defaults describe nothing that is there.
-    defaults: Defaults,
+    what_counts: WhatCounts<'a>,
 }
 
-/// See [`Given`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Defaults {
-    /// A value is a value.
-    Count,
-    /// A value that equals the default was not said.
-    Ignored,
+/// Which of the values that were given are wishes.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum WhatCounts<'a> {
+    /// All of them.
+    Everything,
+    /// Those that say something else than at the last call, which said this. For imported cloudspaces: Rancher sends the
+    /// defaults of its form with every call, and these describe nothing that is there.
+    News(&'a Said),
+    /// Those that say something else than the option's default. For cloudspaces imported by what keeps no [`Said`].
+    NoDefaults,
 }
 
 impl<'a> Given<'a> {
-    pub(super) fn new(options: &'a Options, table: &'a OptionTable, defaults: Defaults) -> Self {
-        Self {
-            options,
-            table,
-            defaults,
-        }
+    pub(super) fn new(options: &'a Options, what_counts: WhatCounts<'a>) -> Self {
+        Self { options, what_counts }
     }
 
-    fn counts(&self, name: &str, value: DefaultValue) -> bool {
-        let default = self
-            .table
-            .specs()
-            .iter()
-            .find(|spec| spec.name == name)
-            .map(|spec| spec.default);
-        self.defaults == Defaults::Count || default != Some(value)
+    fn counts(&self, name: &str, value: &str) -> bool {
+        match self.what_counts {
+            WhatCounts::Everything => true,
+            WhatCounts::News(before) => before.get(name).is_none_or(|said| said != value),
+            WhatCounts::NoDefaults => said::default_of(name).as_deref() != Some(value),
+        }
     }
 
     fn text(&self, name: &str) -> Option<&'a str> {
-        let text = self.options.non_empty(name)?;
-        let default = self
-            .table
-            .specs()
-            .iter()
-            .find(|spec| spec.name == name)
-            .map(|spec| spec.default);
-        let is_default = matches!(default, Some(DefaultValue::Str(default)) if default == text);
-        (self.defaults == Defaults::Count || !is_default).then_some(text)
+        self.options.non_empty(name).filter(|text| self.counts(name, text))
     }
 
     fn int(&self, name: &str) -> Option<i64> {
-        self.options
-            .int(name)
-            .filter(|value| self.counts(name, DefaultValue::Int(*value)))
+        let value = self.options.int(name)?;
+        self.counts(name, &value.to_string()).then_some(value)
     }
 
     fn bool(&self, name: &str) -> Option<bool> {
-        self.options
-            .bool(name)
-            .filter(|value| self.counts(name, DefaultValue::Bool(*value)))
+        let value = self.options.bool(name)?;
+        self.counts(name, &value.to_string()).then_some(value)
     }
 
-    /// Whether bids may be raised to the next valid one.
-    pub(super) fn rounding(&self) -> super::bid::Rounding {
-        if self.options.bool_or_default(o::ROUND_BID_UP) {
-            super::bid::Rounding::Up
-        } else {
-            super::bid::Rounding::No
+    /// The options that repeat what they said before although something else is there, and are left out of account.
+    pub(super) fn ignored(&self, there: &State) -> Option<String> {
+        let names = said::ignored(self.options, |name, text| self.counts(name, text), there);
+        (!names.is_empty()).then(|| {
+            format!(
+                "cloudspace {} was imported, and {} did not change since the last call: what is there stays; to have such a \
+                 value applied, set another one first",
+                there.cloudspace,
+                names.join(", ")
+            )
+        })
+    }
+
+    /// How strictly to check what was said.
+    pub(super) fn rules(&self) -> Rules {
+        let yes = |name: &str| self.options.bool_or_default(name);
+        Rules {
+            rounding: if yes(o::ROUND_BID_UP) {
+                Rounding::Up
+            } else {
+                Rounding::No
+            },
+            unlisted: if yes(o::ALLOW_UNLISTED_VERSION) {
+                versions::Unlisted::Allowed
+            } else {
+                versions::Unlisted::Refused
+            },
+            high_bids: if yes(o::ALLOW_HIGH_BIDS) {
+                HighBids::Allowed
+            } else {
+                HighBids::Refused
+            },
         }
     }
 
-    /// Whether a version that is not known may pass.
-    pub(super) fn unlisted(&self) -> versions::Unlisted {
-        if self.options.bool_or_default(o::ALLOW_UNLISTED_VERSION) {
-            versions::Unlisted::Allowed
-        } else {
-            versions::Unlisted::Refused
-        }
-    }
-
-    /// What was said but has no effect.
-    pub(super) fn without_effect(&self) -> Vec<String> {
+    /// What was said but has no effect on the state it led to.
+    pub(super) fn without_effect(&self, state: &State) -> Vec<String> {
         let mut warnings = Vec::new();
+        let idle: Vec<&str> = o::OF_THE_ON_DEMAND_POOL
+            .into_iter()
+            .filter(|name| !state.extra.first_on_demand && said::beyond_default(self.options, name))
+            .collect();
+        if !idle.is_empty() {
+            warnings.push(format!(
+                "{} without effect: there is no on-demand pool; set {} to have one",
+                idle.join(", "),
+                o::ON_DEMAND
+            ));
+        }
         if self.options.non_empty(o::ON_DEMAND_PRICE).is_some() {
             warnings.push(format!(
                 "{} has no effect: Rackspace fixes the price of on-demand machines",
@@ -107,36 +128,6 @@ impl<'a> Given<'a> {
         }
         warnings
     }
-}
-
-/// Takes out of the options what only repeats the stored state: engines fill options that the user left out from it, and
-/// such a value must not hide one that the user gave under another spelling.
-pub(super) fn without_echo(
-    options: &Options,
-    table: &OptionTable,
-    stored: Option<&String>,
-) -> Result<Options, DriverError> {
-    let mut raw = options.raw().clone();
-    let state: Value = stored
-        .and_then(|text| serde_json::from_str(text).ok())
-        .unwrap_or_default();
-    for (key, value) in state.as_object().into_iter().flatten() {
-        match value {
-            Value::String(text) if raw.string_options.get(key) == Some(text) => {
-                raw.string_options.remove(key);
-            }
-            Value::Bool(yes) if raw.bool_options.get(key) == Some(yes) => {
-                raw.bool_options.remove(key);
-            }
-            Value::Number(number) if raw.int_options.get(key).copied() == number.as_i64() => {
-                raw.int_options.remove(key);
-            }
-            _ => {}
-        }
-    }
-    table
-        .parse(&raw, Phase::Update)
-        .map_err(|error| DriverError::invalid(error.to_string()))
 }
 
 /// The state for a new cluster: defaults where nothing was said.

@@ -3,6 +3,8 @@
 use kit::Class;
 use kontainer_engine::{Call, ClusterInfo, DriverError, Options};
 
+use super::create;
+use super::given::said;
 use super::names::cloudspace_name;
 use super::observe::{self, LivePool};
 use super::options as o;
@@ -18,13 +20,18 @@ pub(super) async fn import(
     options: &Options,
     previous: Option<ClusterInfo>,
 ) -> Result<ClusterInfo, DriverError> {
-    let organization = options.string_or_default(o::ORGANIZATION);
-    if organization.is_empty() {
+    let shared = create::shared(settings, call, options, previous.as_ref()).await;
+    let organization = options
+        .non_empty(o::ORGANIZATION)
+        .map(str::to_owned)
+        .or(shared.organization);
+    let Some(organization) = organization else {
         return Err(DriverError::invalid(format!("{} is required", o::ORGANIZATION)));
-    }
+    };
     let token = options
         .secret(o::REFRESH_TOKEN)
-        .or_else(|| previous.as_ref().and_then(password));
+        .or_else(|| previous.as_ref().and_then(password))
+        .or(shared.refresh_token);
     if token.is_none() && settings.refresh_token.is_none() {
         return Err(DriverError::invalid(format!("{} is required", o::REFRESH_TOKEN)));
     }
@@ -34,7 +41,7 @@ pub(super) async fn import(
             o::IMPORT_NAME
         ))
     })?;
-    let session = Session::open(settings, call, token.clone(), organization).await?;
+    let session = Session::open(settings, call, token.clone(), &organization).await?;
     let found = session.client.cloudspace(session.namespace(), &name).await;
     let found = found.map_err(|error| session.failed(&format!("look up cloudspace {name:?}"), error))?;
     let Some(cloudspace) = found else {
@@ -50,7 +57,9 @@ pub(super) async fn import(
     let pools = observe::pools(&session.client, session.namespace(), &known).await;
     let pools = pools.map_err(|error| session.failed("list its node pools", error))?;
     let mut state = from_cloudspace(&cloudspace, &pools);
-    organization.clone_into(&mut state.organization);
+    state.organization = organization;
+    // Rancher sends the whole of its form with every call: this is what it says as long as nobody changes it.
+    state.extra.said = Some(said::by(options));
     options.name().clone_into(&mut state.cluster_id);
     state.extra.nodes_ready = NodesReady::parse(options.string_or_default(o::NODES_READY));
     state.refresh_token = token;

@@ -49,6 +49,11 @@ pub struct LivePool {
     pub deleting: bool,
 }
 
+/// The sum of counts that come from outside: one that is beyond all bounds ends at the bound.
+pub(super) fn total(counts: impl Iterator<Item = i64>) -> i64 {
+    counts.fold(0, i64::saturating_add)
+}
+
 impl LivePool {
     /// Whether the number of machines follows the load.
     pub fn autoscales(&self) -> bool {

@@ -14,6 +14,7 @@ pub(crate) const GPU: &str = "gpu-enabled";
 pub(crate) const WEBHOOK: &str = "preemption-webhook-url";
 pub(crate) const DEPLOYMENT_TYPE: &str = "deployment-type";
 pub(crate) const ROUND_BID_UP: &str = "round-bid-up";
+pub(crate) const ALLOW_HIGH_BIDS: &str = "allow-high-bids";
 pub(crate) const SPOT_NAME: &str = "spot-node-pool-name";
 pub(crate) const SPOT_CLASS: &str = "spot-server-class";
 pub(crate) const SPOT_COUNT: &str = "spot-node-count";
@@ -93,10 +94,19 @@ const OPTIONS: &[OptionSpec] = &[
     )
     .aliases(&["preemptionWebhook"])
     .validate(webhook),
-    OptionSpec::string(DEPLOYMENT_TYPE, "generation of the cloudspace; only gen2 can be made").create_only(),
+    OptionSpec::string(
+        DEPLOYMENT_TYPE,
+        "generation of the cloudspace; only gen2 can be made (fixed after creation)",
+    )
+    .create_only(),
     OptionSpec::bool(
         ROUND_BID_UP,
         "raise bids that the market does not take to the next valid bid, instead of refusing them",
+    )
+    .default_bool(false),
+    OptionSpec::bool(
+        ALLOW_HIGH_BIDS,
+        "let a bid pass that is more than ten times the on-demand price of its class",
     )
     .default_bool(false),
     OptionSpec::string(
@@ -196,6 +206,20 @@ const OPTIONS: &[OptionSpec] = &[
     OptionSpec::string(IMPORT_NAME, "the cloudspace to import").create_only(),
 ];
 
+/// The options that mean nothing without an on-demand pool.
+pub(crate) const OF_THE_ON_DEMAND_POOL: [&str; 5] = [
+    ON_DEMAND_CLASS,
+    ON_DEMAND_COUNT,
+    ON_DEMAND_LABELS,
+    ON_DEMAND_ANNOTATIONS,
+    ON_DEMAND_TAINTS,
+];
+
+/// The declaration of an option.
+pub(crate) fn spec(name: &str) -> Option<&'static OptionSpec> {
+    OPTIONS.iter().find(|spec| spec.name == name)
+}
+
 /// The table.
 pub fn option_table() -> OptionTable {
     OptionTable::new(OPTIONS).expect("the declarations are constants and a test reads them")
@@ -237,7 +261,8 @@ fn webhook(text: &str) -> Result<(), String> {
     if valid {
         Ok(())
     } else {
-        Err(format!("must be a http or https URL, not {text:?}"))
+        // What was given may hold a token.
+        Err("must be a http or https URL".to_owned())
     }
 }
 

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::kubeconfig::{self, Access};
 use super::session::Session;
 use super::state::State;
-use super::{access, ready, wait};
+use super::{access, ready, trust, wait};
 use crate::client::{CloudSpace, SpotError};
 
 /// Fills in endpoint, CA, version, node count and a token that does not expire. What the record already holds, and what
@@ -86,22 +86,16 @@ async fn bootstrap(
     let client = access::client(&session.settings, &first)?;
     let account = service_account::bootstrap(&client, &names(), &session.settings.clock).await?;
     session.client.secrets().add(&account.token);
-    let ca = account
+    let own = account
         .ca_certificate
         .map(String::into_bytes)
-        .or_else(|| first.ca.clone());
-    let Some(ca) = ca.filter(|ca| !ca.is_empty()) else {
-        return Err(DriverError::permanent(format!(
-            "cloudspace {name} does not say which CA signs its certificates, and without it no engine can connect"
-        )));
-    };
-    let access = Access {
+        .filter(|ca| !ca.is_empty());
+    let server = Access {
         server: first.server.clone(),
-        ca: Some(ca.clone()),
         token: Some(account.token.clone()),
         ..Access::default()
     };
-    ready::verify(session, &access).await?;
+    let (access, ca) = trust::settle(session, name, server, first.ca.clone(), own).await?;
     info.endpoint.clone_from(&access.server);
     info.root_ca_certificate = STANDARD.encode(&ca);
     info.client_certificate = first.client_certificate.unwrap_or_default();

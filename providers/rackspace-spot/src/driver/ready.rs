@@ -2,25 +2,28 @@
 
 use kit::{Class, go_duration};
 use kontainer_engine::DriverError;
+use kube::api::ListParams;
 use serde::Deserialize;
 
 use super::access;
 use super::kubeconfig::Access;
-use super::observe::LivePool;
+use super::observe::{LivePool, total};
 use super::session::Session;
 use super::state::{NodesReady, State};
 use super::wait::{self, explain_bids};
+use crate::client::lenient;
 
 /// A node, as far as it matters here.
 #[derive(Deserialize)]
 struct Node {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     status: NodeStatus,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct NodeStatus {
+    #[serde(deserialize_with = "lenient")]
     conditions: Vec<Condition>,
 }
 
@@ -32,9 +35,9 @@ struct Condition {
 
 #[derive(Deserialize)]
 struct Nodes {
-    #[serde(default = "Vec::new")]
+    #[serde(default, deserialize_with = "lenient")]
     items: Vec<Node>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     metadata: Page,
 }
 
@@ -53,12 +56,19 @@ impl Node {
     }
 }
 
-async fn page(client: &kube::Client, limit: usize, next: Option<&str>) -> Result<Nodes, kube::Error> {
-    let next = next.map(|next| format!("&continue={next}")).unwrap_or_default();
-    let request = http::Request::get(format!("/api/v1/nodes?limit={limit}{next}"))
-        .body(Vec::new())
-        .map_err(|error| kube::Error::Service(error.into()))?;
-    client.request(request).await
+fn page_request(limit: u32, next: Option<&str>) -> Result<http::Request<Vec<u8>>, kube::Error> {
+    let params = ListParams {
+        limit: Some(limit),
+        continue_token: next.map(str::to_owned),
+        ..ListParams::default()
+    };
+    kube::core::Request::new("/api/v1/nodes")
+        .list(&params)
+        .map_err(kube::Error::BuildRequest)
+}
+
+async fn page(client: &kube::Client, limit: u32, next: Option<&str>) -> Result<Nodes, kube::Error> {
+    client.request(page_request(limit, next)?).await
 }
 
 /// Whether these credentials reach the server and may do what an administrator may.
@@ -68,25 +78,6 @@ pub(super) async fn may_list_nodes(session: &Session, access: &Access) -> Result
         .await
         .map(drop)
         .map_err(|error| told(session, &error))
-}
-
-/// Like [`may_list_nodes`], with patience for rights that take a moment to spread.
-pub(super) async fn verify(session: &Session, access: &Access) -> Result<(), DriverError> {
-    let begun = session.now();
-    let mut waits = session.waits();
-    loop {
-        let Err(error) = may_list_nodes(session, access).await else {
-            return Ok(());
-        };
-        if session.settings.clock.since(begun) >= session.settings.limits.kubeconfig {
-            return Err(DriverError::new(
-                error.class(),
-                "the cluster's API server does not answer to the service account made for the engine",
-            )
-            .caused_by(error));
-        }
-        session.pause(&mut waits).await?;
-    }
 }
 
 fn told(session: &Session, error: &kube::Error) -> DriverError {
@@ -110,10 +101,11 @@ async fn count_ready(client: &kube::Client, enough: i64) -> Result<i64, kube::Er
     loop {
         let nodes = page(client, 500, next.as_deref()).await?;
         ready += nodes.items.iter().filter(|node| node.is_ready()).count() as i64;
-        next = nodes.metadata.r#continue.filter(|text| !text.is_empty());
-        if ready >= enough || next.is_none() {
+        let following = nodes.metadata.r#continue.filter(|text| !text.is_empty());
+        if ready >= enough || following.is_none() || following == next {
             return Ok(ready);
         }
+        next = following;
     }
 }
 
@@ -126,7 +118,7 @@ fn needed(policy: NodesReady, pools: &[LivePool]) -> i64 {
             pool.count
         }
     };
-    let all: i64 = pools.iter().filter(|pool| pool.ours).map(least).sum();
+    let all = total(pools.iter().filter(|pool| pool.ours).map(least));
     match policy {
         NodesReady::None => 0,
         NodesReady::Any => all.min(1),
@@ -158,7 +150,7 @@ pub(super) async fn nodes(session: &Session, state: &State, access: &Access) -> 
                     return Ok(());
                 }
                 let ours: Vec<LivePool> = pools.into_iter().filter(|pool| pool.ours).collect();
-                let got: i64 = ours.iter().map(|pool| pool.got).sum();
+                let got = total(ours.iter().map(|pool| pool.got));
                 let is = format!("{ready} of {needed} nodes are ready, {got} machines are there");
                 if is != told_before {
                     session.call.info(format!("cloudspace {}: {is}", state.cloudspace));
@@ -194,7 +186,7 @@ pub(super) async fn nodes(session: &Session, state: &State, access: &Access) -> 
 async fn look(session: &Session, state: &State, client: &kube::Client) -> Result<(Vec<LivePool>, i64), DriverError> {
     let pools = session.pools(state).await?;
     let needed = needed(state.extra.nodes_ready, &pools);
-    let got: i64 = pools.iter().filter(|pool| pool.ours).map(|pool| pool.got).sum();
+    let got = total(pools.iter().filter(|pool| pool.ours).map(|pool| pool.got));
     let ready = if needed > 0 && got >= needed {
         count_ready(client, needed)
             .await
@@ -203,4 +195,41 @@ async fn look(session: &Session, state: &State, client: &kube::Client) -> Result
         0
     };
     Ok((pools, ready))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_continue_token_is_encoded() {
+        let request = page_request(500, Some("a+b/c=&limit=1 #")).unwrap();
+        assert_eq!(
+            request.uri(),
+            "/api/v1/nodes?&limit=500&continue=a%2Bb%2Fc%3D%26limit%3D1+%23"
+        );
+    }
+
+    #[test]
+    fn lists_of_nothing_are_read_however_they_are_written() {
+        for text in [
+            "{}",
+            r#"{"items":null,"metadata":null}"#,
+            r#"{"items":[{"status":null},{"status":{"conditions":null}}]}"#,
+        ] {
+            let nodes: Nodes = serde_json::from_str(text).unwrap();
+            assert!(!nodes.items.iter().any(Node::is_ready), "{text}");
+        }
+    }
+
+    #[test]
+    fn counts_that_no_cloud_has_do_not_overflow() {
+        let pool = LivePool {
+            count: i64::MAX,
+            got: i64::MAX,
+            ours: true,
+            ..LivePool::default()
+        };
+        assert_eq!(needed(NodesReady::All, &[pool.clone(), pool]), i64::MAX);
+    }
 }

@@ -15,7 +15,12 @@ use crate::Settings;
 /// is success without deleting: an organization that cannot be found, or a state that was lost, is an error, because
 /// machines may be running and be paid for.
 pub(super) async fn remove(settings: &Settings, call: &Call, info: &ClusterInfo) -> Result<(), DriverError> {
-    let stored = State::of(info)?.filter(|state| !state.cloudspace.is_empty());
+    let stored = State::of(info)?;
+    if stored.as_ref().is_some_and(State::is_nothing_begun) {
+        call.info("creating this cluster was refused before anything was begun; there is nothing to delete");
+        return Ok(());
+    }
+    let stored = stored.filter(|state| !state.cloudspace.is_empty());
     if let Some(state) = stored.as_ref().filter(|state| state.imported) {
         call.info(format!(
             "cloudspace {} was imported; skipping deletion",
@@ -26,7 +31,9 @@ pub(super) async fn remove(settings: &Settings, call: &Call, info: &ClusterInfo)
     let (state, session) = match stored {
         Some(state) => {
             let token = state.refresh_token.clone();
-            let session = Session::open(settings, call, token, &state.organization).await?;
+            let session = Session::open(settings, call, token, &state.organization)
+                .await
+                .map_err(|error| cannot_look(&state, error))?;
             (state, session)
         }
         None => search(settings, call, info).await?,
@@ -80,6 +87,22 @@ pub(super) async fn remove(settings: &Settings, call: &Call, info: &ClusterInfo)
     )))
 }
 
+/// Why it cannot even be looked. Where Create never got as far as making a cloudspace, the way out is to create again.
+fn cannot_look(state: &State, error: DriverError) -> DriverError {
+    if state.extra.owned != Some(false) {
+        return error;
+    }
+    DriverError::new(
+        error.class(),
+        format!(
+            "it cannot be told whether there is a cloudspace {}; create the cluster again with credentials and an \
+             organization that work, and then remove it",
+            state.cloudspace
+        ),
+    )
+    .caused_by(error)
+}
+
 async fn delete_pools(
     session: &Session,
     pools: impl Iterator<Item = &super::observe::LivePool>,
@@ -97,7 +120,8 @@ async fn search(settings: &Settings, call: &Call, info: &ClusterInfo) -> Result<
     let lost = || {
         DriverError::permanent(format!(
             "no state of this cluster is stored and its cloudspace cannot be told by its endpoint, so nothing was deleted; \
-             look in the Rackspace Spot console for a cloudspace with annotation {OWNER} that nobody uses any more"
+             create the cluster again with the same name and options, which finds what an earlier attempt made, and then \
+             remove it; or look in the Rackspace Spot console for a cloudspace with annotation {OWNER} that nobody uses"
         ))
     };
     let token = password(info);

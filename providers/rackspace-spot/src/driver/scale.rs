@@ -4,7 +4,7 @@ use kit::Class;
 use kontainer_engine::DriverError;
 use serde_json::json;
 
-use super::observe::LivePool;
+use super::observe::{LivePool, total};
 use super::plan::Kind;
 use super::session::Session;
 use super::state::State;
@@ -34,25 +34,47 @@ pub(super) async fn version(session: &Session, state: &State) -> Result<String, 
 
 /// Upgrades, and waits until the new version runs.
 pub(super) async fn set_version(session: &Session, mut state: State, version: &str) -> Result<(), DriverError> {
-    let found = cloudspace(session, &state).await?;
     state.version = versions::expand(version);
+    let mut waits = session.waits();
+    for n in 1..=TRIES {
+        if !upgrade(session, &state, n == TRIES).await? {
+            break;
+        }
+        session.pause(&mut waits).await?;
+    }
+    wait::control_plane(session, &state).await?;
+    Ok(())
+}
+
+/// One attempt. `true` when somebody else changed the cloudspace in between and this was not the last attempt.
+async fn upgrade(session: &Session, state: &State, last: bool) -> Result<bool, DriverError> {
+    let found = cloudspace(session, state).await?;
     let running = &found.status.current_kubernetes_version;
     let from = if running.is_empty() {
         &found.spec.kubernetes_version
     } else {
         running
     };
-    versions::check_upgrade(from, &state.version, Unlisted::Refused).map_err(DriverError::invalid)?;
-    if found.spec.kubernetes_version != state.version {
-        let patch = json!({"spec": {"kubernetesVersion": state.version}});
-        let patched = session
-            .client
-            .patch_cloudspace(session.namespace(), &state.cloudspace, &patch)
-            .await;
-        patched.map_err(|error| session.failed(&format!("upgrade cloudspace {}", state.cloudspace), error))?;
+    versions::check_upgrade(from, &state.version, Unlisted::OnlyByUpdate).map_err(DriverError::invalid)?;
+    if versions::same(&found.spec.kubernetes_version, &state.version) {
+        return Ok(false);
     }
-    wait::control_plane(session, &state).await?;
-    Ok(())
+    let patch = json!({"spec": {"kubernetesVersion": state.version}});
+    match session
+        .client
+        .patch_cloudspace(session.namespace(), &state.cloudspace, &patch)
+        .await
+    {
+        Ok(()) => Ok(false),
+        Err(error) if error.class() == Class::Conflict && !last => Ok(true),
+        Err(error) => Err(session.failed(&format!("upgrade cloudspace {}", state.cloudspace), error)),
+    }
+}
+
+/// Machines wanted in all pools of ours.
+pub(super) async fn size(session: &Session, state: &State) -> Result<i64, DriverError> {
+    let pools = session.pools(state).await?;
+    Ok(total(pools.iter().filter(|pool| pool.ours).map(|pool| pool.count)))
 }
 
 /// Gives the primary spot pool what is missing to `count` machines over all pools. Nothing but the number is sent, so
@@ -82,12 +104,13 @@ async fn scale_primary(session: &Session, state: &State, count: i64, last: bool)
             state.cloudspace
         ))
     })?;
-    let others: i64 = pools
-        .iter()
-        .filter(|pool| pool.ours && pool.name != primary.name)
-        .map(|pool| pool.count)
-        .sum();
-    let wanted = count - others;
+    let others = total(
+        pools
+            .iter()
+            .filter(|pool| pool.ours && pool.name != primary.name)
+            .map(|pool| pool.count),
+    );
+    let wanted = count.saturating_sub(others);
     if wanted < 0 {
         return Err(DriverError::invalid(format!(
             "the other pools have {others} machines, so {count} in all cannot be had by scaling the primary spot pool; scale \

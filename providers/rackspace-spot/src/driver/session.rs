@@ -1,9 +1,11 @@
 //! One call's view of the cloud: logged in, and knowing where to look.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use jiff::Timestamp;
 use kit::Backoff;
 use kontainer_engine::{Call, DriverError};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::observe::{self, Observed};
 use super::state::State;
@@ -11,37 +13,58 @@ use crate::Settings;
 use crate::client::{Organization, SpotClient, SpotError};
 
 /// A client, its organization, and what waiting needs.
+///
+/// The login service may put a new refresh token in place of the one given, and end that one. A call that returns a record
+/// hands the new one on by [`Session::keep_token`]; one that cannot, because it fails or returns nothing, says so at its end.
 pub(super) struct Session {
     pub(super) client: SpotClient,
+    /// Empty before [`Session::log_in`].
     pub(super) organization: Organization,
     pub(super) settings: Settings,
     pub(super) call: Call,
+    /// The refresh token the cluster brought.
+    given: Option<SecretString>,
+    kept: AtomicBool,
 }
 
 impl Session {
+    /// A session that has not logged in yet: nothing is sent.
+    pub(super) fn new(settings: &Settings, call: &Call, token: Option<SecretString>) -> Result<Self, DriverError> {
+        let client = SpotClient::new(settings, token.clone()).map_err(|error| match error {
+            SpotError::NoCredential => DriverError::invalid(error.to_string()),
+            error => login_failed(error),
+        })?;
+        Ok(Self {
+            client,
+            organization: Organization::default(),
+            settings: settings.clone(),
+            call: call.clone(),
+            given: token,
+            kept: AtomicBool::new(false),
+        })
+    }
+
     /// Logs in and finds the organization. An empty organization is that of the token.
+    pub(super) async fn log_in(&mut self, organization: &str) -> Result<(), DriverError> {
+        let found = if organization.is_empty() {
+            self.client.own_organization().await
+        } else {
+            self.client.organization(organization).await
+        };
+        self.organization = found.map_err(login_failed)?;
+        Ok(())
+    }
+
+    /// [`Session::new`] and [`Session::log_in`].
     pub(super) async fn open(
         settings: &Settings,
         call: &Call,
         token: Option<SecretString>,
         organization: &str,
     ) -> Result<Self, DriverError> {
-        let failed = |error: SpotError| DriverError::new(error.class(), "log in to Rackspace Spot").caused_by(error);
-        let client = SpotClient::new(settings, token).map_err(|error| match error {
-            SpotError::NoCredential => DriverError::invalid(error.to_string()),
-            error => failed(error),
-        })?;
-        let organization = if organization.is_empty() {
-            client.own_organization().await
-        } else {
-            client.organization(organization).await
-        };
-        Ok(Self {
-            organization: organization.map_err(failed)?,
-            client,
-            settings: settings.clone(),
-            call: call.clone(),
-        })
+        let mut session = Self::new(settings, call, token)?;
+        session.log_in(organization).await?;
+        Ok(session)
     }
 
     pub(super) fn namespace(&self) -> &str {
@@ -81,12 +104,23 @@ impl Session {
         DriverError::new(error.class(), format!("failed to {what}")).caused_by(error)
     }
 
-    /// The token to keep: the service may have put a new one in place of the one given.
+    /// Puts the refresh token that is good now into a state that will be returned.
     pub(super) fn keep_token(&self, state: &mut State) {
         // One from the environment is not the cluster's.
-        if state.refresh_token.is_some() {
+        if self.given.is_some() {
             state.refresh_token = self.client.refresh_token();
+            self.kept.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Whether the login service has put another token in place of the cluster's, and nobody keeps it.
+    fn loses_token(&self) -> bool {
+        let now = self.client.refresh_token();
+        let rotated = match (&self.given, &now) {
+            (Some(given), Some(now)) => given.expose_secret() != now.expose_secret(),
+            _ => false,
+        };
+        rotated && !self.kept.load(Ordering::Relaxed)
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -106,4 +140,19 @@ impl Session {
             .sleep(&self.settings.clock, waits.next().unwrap_or_default())
             .await
     }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if self.loses_token() {
+            self.call.warn(
+                "the login service replaced the cluster's refresh token, and this call has no way to hand the new one back: if \
+                 the next one cannot log in, make a new token in the console and change credential-revision with it",
+            );
+        }
+    }
+}
+
+fn login_failed(error: SpotError) -> DriverError {
+    DriverError::new(error.class(), "log in to Rackspace Spot").caused_by(error)
 }

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use kontainer_engine::{ClusterInfo, DriverError};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::observe::{Observed, total};
 use super::plan::Kind;
 use crate::client::{Autoscaling, Taint};
 
@@ -79,6 +80,8 @@ pub struct Extra {
     pub ha: Option<bool>,
     /// Whether the first on-demand pool is the one of `on-demand-enabled`, and not a further one.
     pub first_on_demand: bool,
+    /// What the options said at the last call, by their names. Only of an imported cloudspace; `None` where it was not kept.
+    pub said: Option<BTreeMap<String, String>>,
     /// When the cluster counts as ready.
     pub nodes_ready: NodesReady,
     /// As a Go duration; empty for the default.
@@ -155,9 +158,51 @@ impl State {
         Ok(())
     }
 
+    /// The state of a cluster of which nothing was begun: it has no cloudspace, and there is nothing to remove.
+    pub fn nothing_begun() -> Self {
+        Self {
+            extra: Extra {
+                owned: Some(false),
+                ..Extra::default()
+            },
+            ..Self::default()
+        }
+    }
+
+    /// Whether nothing was begun. A state without a cloudspace that does not say so was lost.
+    pub fn is_nothing_begun(&self) -> bool {
+        self.cloudspace.is_empty() && self.extra.owned == Some(false)
+    }
+
+    /// Takes over what is there, so that what an update does not name stays as it is.
+    pub fn absorb(&mut self, observed: &Observed) {
+        if let Some(cloudspace) = &observed.cloudspace {
+            let spec = &cloudspace.spec;
+            self.version.clone_from(&spec.kubernetes_version);
+            self.webhook = self.webhook.is_some().then(|| spec.webhook.clone());
+            self.extra.ha = self.extra.ha.is_some().then_some(spec.ha_control_plane);
+        }
+        for pool in &mut self.pools {
+            let live = observed.pool(&pool.name).filter(|live| !live.deleting);
+            let Some(live) = live.filter(|live| live.kind == pool.kind && live.class == pool.class) else {
+                continue;
+            };
+            pool.count = live.count;
+            pool.bid.clone_from(&live.bid);
+            pool.autoscaling = if live.autoscales() {
+                live.autoscaling
+            } else {
+                Autoscaling::default()
+            };
+            pool.labels = pool.labels.take().map(|_| live.labels.clone());
+            pool.annotations = pool.annotations.take().map(|_| live.annotations.clone());
+            pool.taints = pool.taints.take().map(|_| live.taints.clone());
+        }
+    }
+
     /// Nodes wanted in all.
     pub fn node_count(&self) -> i64 {
-        self.pools.iter().map(|pool| pool.count).sum()
+        total(self.pools.iter().map(|pool| pool.count))
     }
 
     /// The names of all pools that have one.

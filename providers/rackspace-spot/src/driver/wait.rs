@@ -9,9 +9,11 @@ use kontainer_engine::DriverError;
 use super::bid::Bid;
 use super::observe::LivePool;
 use super::plan::Kind;
+use super::prices::Prices;
 use super::session::Session;
 use super::state::State;
-use crate::client::CloudSpace;
+use super::versions;
+use crate::client::{CloudSpace, ServerClass};
 
 /// Whether a cloudspace is on its way out.
 pub(super) fn is_going(cloudspace: &CloudSpace) -> bool {
@@ -44,10 +46,10 @@ struct Complaints {
 
 impl Complaints {
     fn count(&mut self, cloudspace: &CloudSpace, session: &Session) -> Result<(), DriverError> {
-        if !matches!(cloudspace.status.phase.as_str(), "Error" | "Failed") {
+        let Some(what) = complaint(cloudspace) else {
             *self = Self::default();
             return Ok(());
-        }
+        };
         let limits = &session.settings.limits;
         let since = *self.since.get_or_insert_with(|| session.now());
         if session.settings.clock.since(since) < limits.error_grace {
@@ -57,12 +59,30 @@ impl Complaints {
         if self.late < limits.error_looks {
             return Ok(());
         }
-        Err(DriverError::permanent(format!(
-            "cloudspace {} entered error state: {}",
-            cloudspace.metadata.name,
-            session.client.secrets().tidy(&cloudspace.status.reason)
-        )))
+        Err(DriverError::permanent(session.client.secrets().tidy(&what)))
     }
+}
+
+/// What a cloudspace complains of, if it does.
+fn complaint(cloudspace: &CloudSpace) -> Option<String> {
+    let failed = |word: &str| word.eq_ignore_ascii_case("error") || word.eq_ignore_ascii_case("failed");
+    let (name, status) = (&cloudspace.metadata.name, &cloudspace.status);
+    let reason = if status.reason.is_empty() {
+        "it gives no reason"
+    } else {
+        &status.reason
+    };
+    if failed(&status.phase) {
+        return Some(format!("cloudspace {name} entered error state: {reason}"));
+    }
+    // Once the wanted version runs, the word is left over from an earlier attempt.
+    let upgrade_failed = failed(&status.upgrade_phase) && !runs_what_is_wanted(cloudspace);
+    upgrade_failed.then(|| {
+        format!(
+            "the upgrade of cloudspace {name} from {} to {} failed: {reason}",
+            status.current_kubernetes_version, cloudspace.spec.kubernetes_version
+        )
+    })
 }
 
 /// Waits until the control plane answers and runs the version that was asked for.
@@ -119,11 +139,13 @@ pub(super) async fn control_plane(session: &Session, state: &State) -> Result<Cl
 }
 
 fn is_up(cloudspace: &CloudSpace) -> bool {
-    let (wanted, runs) = (
-        &cloudspace.spec.kubernetes_version,
-        &cloudspace.status.current_kubernetes_version,
-    );
-    !cloudspace.status.api_server_endpoint.is_empty() && (runs.is_empty() || wanted.is_empty() || runs == wanted)
+    !cloudspace.status.api_server_endpoint.is_empty() && runs_what_is_wanted(cloudspace)
+}
+
+fn runs_what_is_wanted(cloudspace: &CloudSpace) -> bool {
+    let wanted = &cloudspace.spec.kubernetes_version;
+    let runs = &cloudspace.status.current_kubernetes_version;
+    runs.is_empty() || wanted.is_empty() || versions::same(runs, wanted)
 }
 
 fn describe(cloudspace: &CloudSpace) -> String {
@@ -194,42 +216,41 @@ pub(super) async fn replacement(
     }
 }
 
-/// Which spot pools have fewer machines than wanted, and what bid would win: for people.
+/// Which pools have fewer machines than wanted, what the provider says of them, and what bid would win: for people.
 pub(super) async fn explain_bids(session: &Session, pools: &[LivePool]) -> String {
     let classes = session.client.server_classes().await.unwrap_or_default();
-    let mut lines = Vec::new();
-    for pool in pools.iter().filter(|pool| pool.got < pool.count) {
-        if pool.kind == Kind::OnDemand {
-            lines.push(format!(
-                "on-demand pool {} has {} of {} machines",
-                pool.name, pool.got, pool.count
-            ));
-            continue;
-        }
-        let class = classes.iter().find(|class| class.metadata.name == pool.class);
-        let market = class.and_then(|class| Bid::price(&class.status.spot_pricing.market_price_per_hour));
-        let minimum = class.and_then(|class| Bid::price(&class.spec.min_bid_price_per_hour));
-        let price = |bid: Option<Bid>| bid.map_or_else(|| "unknown".to_owned(), |bid| bid.to_string());
-        let mut line = format!(
-            "spot pool {} ({}) has won {} of {} machines at a bid of {}; the market is at {}, the minimum bid is {}",
-            pool.name,
-            pool.class,
-            pool.got,
-            pool.count,
-            pool.bid,
-            price(market),
-            price(minimum)
-        );
-        let enough = market.max(minimum).map(Bid::round_up);
-        match enough {
-            Some(enough) if Bid::parse(&pool.bid).is_none_or(|bid| bid < enough) => {
-                line = format!("{line}; bid {enough} or more");
-            }
-            _ => line = format!("{line}; the class may be sold out, try another class or region"),
-        }
-        lines.push(line);
+    let waiting = pools.iter().filter(|pool| pool.got < pool.count);
+    let lines: Vec<String> = waiting.map(|pool| explain(pool, &prices(&classes, pool))).collect();
+    session.client.secrets().tidy(&lines.join("; "))
+}
+
+fn explain(pool: &LivePool, prices: &Prices) -> String {
+    let (name, class, got, count) = (&pool.name, &pool.class, pool.got, pool.count);
+    let says = if pool.says.is_empty() {
+        String::new()
+    } else {
+        format!(" (the provider says {:?})", pool.says)
+    };
+    if pool.kind == Kind::OnDemand {
+        return format!("on-demand pool {name} ({class}) has {got} of {count} machines{says}");
     }
-    lines.join("; ")
+    let price = |bid: Option<Bid>| bid.map_or_else(|| "unknown".to_owned(), |bid| bid.to_string());
+    let advice = match prices.winning() {
+        Some(enough) if Bid::parse(&pool.bid).is_none_or(|bid| bid < enough) => format!("bid {enough} or more"),
+        _ => "the class may be sold out, try another class or region".to_owned(),
+    };
+    format!(
+        "spot pool {name} ({class}) has won {got} of {count} machines at a bid of {}{says}; the market is at {}, the minimum \
+         bid is {}; {advice}",
+        pool.bid,
+        price(prices.market),
+        price(prices.minimum)
+    )
+}
+
+fn prices(classes: &[ServerClass], pool: &LivePool) -> Prices {
+    let class = classes.iter().find(|class| class.metadata.name == pool.class);
+    class.map(Prices::of).unwrap_or_default()
 }
 
 /// Whether every spot pool that waits for machines bids below the market, so that waiting will not help.
@@ -238,8 +259,7 @@ pub(super) async fn bids_are_lost(session: &Session, pools: &[LivePool]) -> bool
         return false;
     };
     let below = |pool: &LivePool| {
-        let class = classes.iter().find(|class| class.metadata.name == pool.class);
-        let market = class.and_then(|class| Bid::price(&class.status.spot_pricing.market_price_per_hour));
+        let market = prices(&classes, pool).market;
         matches!((Bid::parse(&pool.bid), market), (Some(bid), Some(market)) if bid < market)
     };
     let mut waiting = pools.iter().filter(|pool| pool.got < pool.count).peekable();

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use cloud_sim::Fault;
+use cloud_sim::{Action, Fault};
 use kit::Class;
+use kontainer_engine::Driver as _;
 use kontainer_engine::wire::STATE_KEY;
 use rackspace_spot_sim::{FREDERICK_TOKEN, OrgNext, REVOKED_TOKEN, RevokedAnswer, Settings};
 use secrecy::SecretString;
+use serde_json::json;
 
 use crate::harness::{World, acme, world};
 
@@ -72,6 +74,110 @@ async fn a_rotated_token_is_used_and_kept() {
     assert_ne!(second, first);
     assert!(!world.info.borrow().metadata[STATE_KEY].contains(&second));
     world.remove().await.unwrap();
+}
+
+async fn a_rotated_token_is_kept_even_when_creating_fails() {
+    let rotating = || {
+        World::with(Settings {
+            rotate_refresh_tokens: true,
+            ..Settings::default()
+        })
+    };
+    // It fails at the organization, on the way, and by being cancelled.
+    let world = rotating();
+    world
+        .create(&acme().text("rackspaceSpotOrganization", "acne"))
+        .await
+        .unwrap_err();
+    let kept = world.info.borrow().password.clone();
+    crate::harness::plant(&kept);
+    assert_ne!(kept, rackspace_spot_sim::ACME_TOKEN);
+    world
+        .create(&acme().without("rackspaceSpotRefreshToken"))
+        .await
+        .unwrap();
+    crate::harness::plant(&world.info.borrow().password);
+
+    let world = rotating();
+    world.fault(Fault::new(Action::Hang).on("POST", "/cloudspaces$").always());
+    let cancel = world.call.cancellation().clone();
+    let options = acme();
+    let (error, ()) = tokio::join!(world.create(&options), async {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        cancel.cancel();
+    });
+    error.unwrap_err();
+    let kept = world.info.borrow().password.clone();
+    crate::harness::plant(&kept);
+    assert_ne!(kept, rackspace_spot_sim::ACME_TOKEN);
+}
+
+async fn a_rotated_token_that_is_lost_is_told() {
+    const LOST: &str = "no way to hand the new one back";
+    let world = world().ready(&acme()).await;
+    world.sim.set(|settings| settings.rotate_refresh_tokens = true);
+    let (world, messages) = world.listening();
+    world.fault(Fault::status(422).on("PATCH", "spotnodepools").always());
+    world.update(&acme().int("spotNodeCount", 4)).await.unwrap_err();
+    assert!(messages().contains(LOST));
+    // The one in the record is over, as the warning says.
+    world.post_check().await.unwrap_err();
+}
+
+async fn what_an_administrator_laid_down_fills_what_the_options_leave_open() {
+    let home = |data: serde_json::Value| {
+        let rancher = kube_sim::KubeSim::builder().build();
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "cattle-system"}});
+        rancher.create(namespace).unwrap();
+        if !data.is_null() {
+            let secret = json!({"apiVersion": "v1", "kind": "Secret", "stringData": data,
+                "metadata": {"name": "rackspace-spot-credentials", "namespace": "cattle-system"}});
+            rancher.create(secret).unwrap();
+        }
+        World::at_home(&rancher)
+    };
+    let both = json!({"org": "acme", "refreshToken": rackspace_spot_sim::ACME_TOKEN});
+    let blank = || {
+        acme()
+            .without("rackspaceSpotRefreshToken")
+            .without("rackspaceSpotOrganization")
+    };
+    let world = home(both.clone());
+    world.create(&blank()).await.unwrap();
+    world.post_check().await.unwrap();
+    assert_eq!(world.info.borrow().password, rackspace_spot_sim::ACME_TOKEN);
+    // The organization is a default that everybody may see; the token never is.
+    let flags = world.driver.create_flags(&world.call).await.options;
+    assert_eq!(flags["rackspace-spot-organization"].value, "acme");
+    let token = &flags["rackspace-spot-refresh-token"];
+    assert_eq!((token.value.as_str(), token.default.as_ref()), ("", None));
+    // What is given wins.
+    let world = home(json!({"org": "nobody", "refreshToken": "wrong"}));
+    world.create(&acme()).await.unwrap();
+    // One half, or nothing at all.
+    let world = home(json!({"refreshToken": rackspace_spot_sim::ACME_TOKEN}));
+    let error = world.create(&blank()).await.unwrap_err().text();
+    assert!(error.contains("rackspace-spot-organization is required"), "{error}");
+    world
+        .create(&blank().text("rackspaceSpotOrganization", "acme"))
+        .await
+        .unwrap();
+    let world = home(serde_json::Value::Null);
+    let error = world.create(&blank()).await.unwrap_err().text();
+    assert!(error.contains("rackspace-spot-refresh-token is required"), "{error}");
+    assert_eq!(
+        world.driver.create_flags(&world.call).await,
+        *world.driver.options().create_flags()
+    );
+    // An import is filled in too, and changes nothing.
+    let world = home(both);
+    crate::create::foreign(&world, "theirs").await;
+    let writes = world.writes();
+    let import = blank()
+        .bool("importExistingCluster", true)
+        .text("importCloudspaceName", "theirs");
+    world.create(&import).await.unwrap();
+    assert_eq!(world.writes(), writes);
 }
 
 async fn the_organization_is_found_by_any_of_its_names_on_any_page() {
@@ -155,6 +261,9 @@ scenarios![
     a_token_refused_on_the_way_is_renewed_once,
     a_token_that_lives_a_minute_outlasts_a_long_wait,
     a_rotated_token_is_used_and_kept,
+    a_rotated_token_is_kept_even_when_creating_fails,
+    a_rotated_token_that_is_lost_is_told,
+    what_an_administrator_laid_down_fills_what_the_options_leave_open,
     the_organization_is_found_by_any_of_its_names_on_any_page,
     a_wrong_organization_is_told_before_anything_is_done,
     a_renamed_organization_does_not_make_a_cluster_look_removed,

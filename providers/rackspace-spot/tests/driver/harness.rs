@@ -7,10 +7,13 @@ use std::sync::Arc;
 use cloud_http::{Roots, Transport};
 use cloud_sim::{Fault, Outgoing};
 use kit::Clock;
+use kontainer_engine::logstream::{self, LogStream};
 use kontainer_engine::wire::STATE_KEY;
 use kontainer_engine::{Call, ClusterInfo, CreateError, Driver as _, DriverError, DriverOptions, Phase};
+use rackspace_spot::driver::kubeconfig::Access;
 use rackspace_spot::{Limits, SpotDriver};
 use rackspace_spot_sim::{ACME_TOKEN, API_HOST, LOGIN_HOST, Settings, SpotSim};
+use secrecy::SecretString;
 use serde_json::Value;
 
 /// One test as a future.
@@ -101,6 +104,33 @@ impl World {
         }
     }
 
+    /// From now on what the driver says is kept; the function tells all of it.
+    pub fn listening(mut self) -> (Self, impl Fn() -> String) {
+        let stream = LogStream::open();
+        self.call = Call::new(self.call.cancellation().clone(), logstream::find(stream.id()));
+        let messages = move || {
+            let lines: Vec<String> = std::iter::from_fn(|| stream.try_next())
+                .map(|line| line.message)
+                .collect();
+            produce(lines.join("\n"));
+            lines.join("\n")
+        };
+        (self, messages)
+    }
+
+    /// A driver that runs beside `rancher`, the cluster that Rancher is in.
+    pub fn at_home(rancher: &kube_sim::KubeSim) -> Self {
+        const HOME: &str = "rancher.example";
+        let mut world = world();
+        world.settings.home = Some(Access {
+            server: format!("https://{HOME}"),
+            token: Some(SecretString::from(rancher.admin_token().to_owned())),
+            ..Access::default()
+        });
+        world.sim.network().host(HOME, rancher.router());
+        world.limits(|_| ())
+    }
+
     pub fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
         change(&mut self.settings.limits);
         self.driver = SpotDriver::new(self.settings.clone());
@@ -135,12 +165,20 @@ impl World {
         options: &Options,
         previous: Option<ClusterInfo>,
     ) -> Result<ClusterInfo, DriverError> {
-        let parsed = match self.driver.options().parse(&options.0, Phase::Create) {
-            Ok(parsed) => parsed,
-            Err(error) => return told(Err(DriverError::invalid(error.to_string()))),
+        let created = match self.driver.options().parse(&options.0, Phase::Create) {
+            Ok(parsed) => {
+                produce(format!("{parsed:?}"));
+                self.driver.create(&self.call, &parsed, previous).await
+            }
+            Err(error) => {
+                let partial = self.driver.options().parse_partial(&options.0);
+                Err(CreateError {
+                    error: DriverError::invalid(error.to_string()),
+                    info: self.driver.refused(&partial, previous).map(Box::new),
+                })
+            }
         };
-        produce(format!("{parsed:?}"));
-        match self.driver.create(&self.call, &parsed, previous).await {
+        match created {
             Ok(info) => {
                 self.keep(&info);
                 Ok(info)
@@ -175,8 +213,13 @@ impl World {
         options
     }
 
+    /// As Rancher's engine sends it.
     pub async fn update(&self, options: &Options) -> Result<ClusterInfo, DriverError> {
-        let options = self.leaky(options);
+        self.update_exactly(&self.leaky(options)).await
+    }
+
+    /// As our own engine sends it: what the user gave, and nothing else.
+    pub async fn update_exactly(&self, options: &Options) -> Result<ClusterInfo, DriverError> {
         let parsed = match self.driver.options().parse(&options.0, Phase::Update) {
             Ok(parsed) => parsed,
             Err(error) => return told(Err(DriverError::invalid(error.to_string()))),

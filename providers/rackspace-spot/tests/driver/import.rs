@@ -8,13 +8,13 @@ use crate::harness::{Options, World, acme, world};
 const SECOND: &str = "00000000-0000-4000-8000-000000000002";
 
 fn importing(name: &str) -> Options {
-    acme()
+    defaults()
         .without("rackspaceSpotRegion")
         .bool("importExistingCluster", true)
         .text("importCloudspaceName", name)
 }
 
-/// What Rancher sends with every update: the defaults of all fields.
+/// What Rancher sends with every call: the defaults of all fields.
 fn defaults() -> Options {
     acme()
         .text("kubernetesVersion", "1.33.0")
@@ -60,6 +60,42 @@ async fn an_imported_cloudspace_can_be_scaled_but_gets_no_pools() {
     assert_eq!(world.pools().len(), 2);
 }
 
+async fn a_wish_for_the_default_counts_once_it_is_news() {
+    let world = there().await;
+    world.create(&importing("theirs")).await.unwrap();
+    let desired = |world: &World| {
+        let counts = world.pools().into_iter().map(|pool| pool["spec"]["desired"].as_i64());
+        counts.flatten().sum::<i64>()
+    };
+    let (world, messages) = world.listening();
+    world.update(&defaults()).await.unwrap();
+    assert_eq!(desired(&world), 4);
+    let told = messages();
+    assert!(
+        told.contains("spot-node-count") && told.contains("did not change since the last call"),
+        "{told}"
+    );
+    world.update(&defaults().int("spotNodeCount", 5)).await.unwrap();
+    assert_eq!(desired(&world), 7);
+    world.update(&defaults().int("spotNodeCount", 3)).await.unwrap();
+    assert_eq!(desired(&world), 5, "3 is the default, and a wish all the same");
+}
+
+async fn an_update_that_only_names_the_default_counts_where_the_import_named_nothing() {
+    let world = there().await;
+    let bare = acme()
+        .without("rackspaceSpotRegion")
+        .bool("importExistingCluster", true)
+        .text("importCloudspaceName", "theirs");
+    world.create(&bare).await.unwrap();
+    let before = world.writes().len();
+    world
+        .update_exactly(&Options::default().int("spot-node-count", 3))
+        .await
+        .unwrap();
+    assert_eq!(world.writes().split_off(before), ["PATCH spotnodepools"]);
+}
+
 async fn a_cloudspace_without_pools_stays_without() {
     let world = world().ready(&acme().int("spotNodeCount", 1)).await;
     let mut state = world.sim.state();
@@ -88,19 +124,28 @@ async fn what_cannot_be_imported_is_told() {
         "{unnamed}"
     );
     for key in ["rackspaceSpotRefreshToken", "rackspaceSpotOrganization"] {
-        let error = world.create(&importing("x").without(key)).await.unwrap_err().text();
+        let incomplete = importing("x").without(key);
+        let error = world.create_with(&incomplete, None).await.unwrap_err().text();
         assert!(error.contains("is required"), "{error}");
     }
     world.fault(Fault::new(Action::DropBefore).on("GET", "/cloudspaces/").always());
     let broken = world.create(&importing("x")).await.unwrap_err().text();
     assert!(broken.contains("failed to look up cloudspace \"x\""), "{broken}");
-    assert_eq!(*world.info.borrow(), kontainer_engine::ClusterInfo::default());
     assert_eq!(world.writes(), Vec::<String>::new());
+    let before = world.outgoing().len();
+    world.remove().await.unwrap();
+    assert_eq!(
+        world.outgoing().len(),
+        before,
+        "an import makes nothing, so there is nothing to look for"
+    );
 }
 
 scenarios![
     an_imported_cloudspace_is_described_and_not_touched,
     an_imported_cloudspace_can_be_scaled_but_gets_no_pools,
+    a_wish_for_the_default_counts_once_it_is_news,
+    an_update_that_only_names_the_default_counts_where_the_import_named_nothing,
     a_cloudspace_without_pools_stays_without,
     what_cannot_be_imported_is_told,
 ];

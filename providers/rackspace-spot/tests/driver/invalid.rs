@@ -62,7 +62,10 @@ async fn what_is_not_sold_comes_with_what_is() {
     refused(acme().text("cni", "flannel"), &["cni", "calico, cilium, byocni"]).await;
     refused(
         acme().text("spotServerClass", "gp.vs1.enormous-iad"),
-        &["does not exist", "gp.vs1.medium-iad"],
+        &[
+            "does not exist",
+            "gp.vs1.medium-iad (market 0.005, minimum bid 0.01, on demand 0.06)",
+        ],
     )
     .await;
     refused(
@@ -155,12 +158,67 @@ async fn pools_that_make_no_sense_are_refused() {
     }
 }
 
+async fn a_bid_that_nobody_can_mean_is_refused_unless_it_is_meant() {
+    // The class costs 0.06 on demand.
+    let high = acme().text("spotBidPrice", "10.02");
+    refused(
+        high.clone(),
+        &["10.02", "10 times the on-demand price of 0.06", "allow-high-bids"],
+    )
+    .await;
+    let world = world();
+    world.create(&high.bool("allowHighBids", true)).await.unwrap();
+    assert_eq!(world.pools()[0]["spec"]["bidPrice"], "10.02");
+    // A bid that is there already stands in no other change's way.
+    world
+        .update(&acme().text("spotBidPrice", "10.02").int("spotNodeCount", 1))
+        .await
+        .unwrap();
+}
+
+async fn a_bid_above_the_on_demand_price_is_taken_with_a_warning() {
+    let (world, messages) = world().listening();
+    world.create(&acme().text("spotBidPrice", "0.10")).await.unwrap();
+    let told = messages();
+    assert!(
+        told.contains("bid price 0.10 is above the on-demand price 0.06"),
+        "{told}"
+    );
+}
+
+async fn what_has_no_effect_is_told() {
+    let (world, messages) = world().listening();
+    world.create(&acme().int("onDemandNodeCount", 4)).await.unwrap();
+    let told = messages();
+    assert!(told.contains("on-demand-node-count without effect"), "{told}");
+}
+
+async fn the_generation_of_a_cloudspace_does_not_change() {
+    let world = world().ready(&acme().text("deploymentType", "gen2")).await;
+    for same in ["", "gen2"] {
+        world.update(&acme().text("deploymentType", same)).await.unwrap();
+    }
+    let error = world
+        .update(&acme().text("deploymentType", "gen1"))
+        .await
+        .unwrap_err()
+        .text();
+    assert!(
+        error.contains("deployment-type of cloudspace c-w467n is gen2 and cannot become \"gen1\""),
+        "{error}"
+    );
+}
+
 async fn texts_that_make_no_sense_are_refused() {
     refused(
         acme().text("preemptionWebhookUrl", "hook.example"),
         &["preemption-webhook-url must be a http or https URL"],
     )
     .await;
+    let world = world();
+    let secret = acme().text("preemptionWebhookUrl", "ftp://hook.example/?token=hush-hush");
+    let error = world.create(&secret).await.unwrap_err().text();
+    assert!(!error.contains("hush-hush"), "{error}");
     refused(acme().text("nodesReadyPolicy", "some"), &["any, all, none"]).await;
     refused(acme().text("nodesReadyTimeout", "soon"), &["nodes-ready-timeout"]).await;
     refused(
@@ -233,6 +291,10 @@ scenarios![
     what_is_not_sold_comes_with_what_is,
     a_class_that_cannot_be_had_is_refused,
     pools_that_make_no_sense_are_refused,
+    a_bid_that_nobody_can_mean_is_refused_unless_it_is_meant,
+    a_bid_above_the_on_demand_price_is_taken_with_a_warning,
+    what_has_no_effect_is_told,
+    the_generation_of_a_cloudspace_does_not_change,
     texts_that_make_no_sense_are_refused,
     all_that_is_wrong_is_told_at_once,
     a_version_nobody_listed_passes_only_where_that_was_asked_for,

@@ -8,16 +8,19 @@
 #[macro_use]
 mod harness;
 
+mod binary;
 mod crash;
 mod create;
 mod credentials;
 mod faults;
 mod import;
 mod invalid;
+mod offers;
 mod reference;
 mod remove;
 mod scale;
 mod secrets;
 mod smoke;
+mod trust;
 mod update;
 mod wait;

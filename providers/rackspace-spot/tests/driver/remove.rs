@@ -82,9 +82,85 @@ async fn a_cluster_whose_state_is_lost_is_found_by_mark_and_endpoint() {
     assert_eq!((left.len(), &left[0]["metadata"]["name"]), (1, &json!("other")));
 }
 
-async fn a_record_without_anything_is_an_error() {
+async fn a_record_without_anything_says_what_to_do() {
     let world = world();
+    let error = world.remove().await.unwrap_err().text();
+    assert!(
+        error.contains("create the cluster again with the same name and options") && error.contains("then remove it"),
+        "{error}"
+    );
+    // It is true: what an attempt made whose record is lost goes this way.
+    world.create(&acme()).await.unwrap();
+    *world.info.borrow_mut() = ClusterInfo::default();
     world.remove().await.unwrap_err();
+    world.create(&acme()).await.unwrap();
+    world.remove().await.unwrap();
+    assert_eq!(world.bought(), nothing());
+}
+
+async fn a_creation_refused_at_once_leaves_nothing_to_remove() {
+    for options in [
+        acme().without("name"),
+        acme().without("rackspaceSpotRefreshToken"),
+        acme().without("rackspaceSpotOrganization"),
+        acme().text("name", "---"),
+        acme()
+            .text("spotNodeCount", "many")
+            .without("rackspaceSpotRefreshToken"),
+    ] {
+        let world = world();
+        world.create(&options).await.unwrap_err();
+        world.remove().await.unwrap();
+        assert_eq!(world.outgoing().len(), 0, "nobody was asked");
+        // Going on from it is creating from the start.
+        world.create(&acme()).await.unwrap();
+        world.post_check().await.unwrap();
+        world.remove().await.unwrap();
+        assert_eq!(world.bought(), nothing());
+    }
+}
+
+async fn a_creation_refused_for_other_reasons_is_looked_for_and_not_found() {
+    for options in [
+        acme().without("rackspaceSpotRegion"),
+        acme().text("spotNodeCount", "many"),
+        acme().text("cni", "flannel"),
+    ] {
+        let world = world();
+        world.create(&options).await.unwrap_err();
+        world.remove().await.unwrap();
+        assert_eq!(world.writes(), Vec::<String>::new());
+    }
+    // An earlier attempt may have made it, and lost its record.
+    let world = world();
+    world.create(&acme()).await.unwrap();
+    *world.info.borrow_mut() = ClusterInfo::default();
+    world.create(&acme().text("cni", "flannel")).await.unwrap_err();
+    world.remove().await.unwrap();
+    assert_eq!(world.objects("cloudspaces").len(), 0);
+}
+
+async fn a_refusal_forgets_nothing_of_an_earlier_attempt() {
+    let world = world();
+    world.create(&acme()).await.unwrap();
+    let before = world.info.borrow().clone();
+    world.create(&acme().text("cni", "flannel")).await.unwrap_err();
+    world.create(&acme().without("rackspaceSpotRegion")).await.unwrap_err();
+    assert_eq!(*world.info.borrow(), before);
+}
+
+async fn credentials_that_never_worked_say_what_to_do() {
+    let world = world();
+    world
+        .create(&acme().text("rackspaceSpotOrganization", "acne"))
+        .await
+        .unwrap_err();
+    let error = world.remove().await.unwrap_err().text();
+    assert!(
+        error.contains("create the cluster again with credentials and an organization that work")
+            && error.contains("organization \"acne\" was not found"),
+        "{error}"
+    );
 }
 
 async fn a_cloudspace_whose_mark_is_gone_is_left_alone_loudly() {
@@ -130,7 +206,11 @@ scenarios![
     what_will_not_go_is_said_to_be_still_deleting,
     a_page_that_is_not_there_does_not_mean_the_cluster_is_gone,
     a_cluster_whose_state_is_lost_is_found_by_mark_and_endpoint,
-    a_record_without_anything_is_an_error,
+    a_record_without_anything_says_what_to_do,
+    a_creation_refused_at_once_leaves_nothing_to_remove,
+    a_creation_refused_for_other_reasons_is_looked_for_and_not_found,
+    a_refusal_forgets_nothing_of_an_earlier_attempt,
+    credentials_that_never_worked_say_what_to_do,
     a_cloudspace_whose_mark_is_gone_is_left_alone_loudly,
     pools_of_others_are_not_deleted_one_by_one,
     a_deletion_that_was_cut_short_goes_on,

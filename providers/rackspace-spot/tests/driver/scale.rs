@@ -1,8 +1,10 @@
 //! Size and version on their own.
 
+use cloud_sim::Fault;
+use rackspace_spot_sim::{Settings, VersionForm};
 use serde_json::json;
 
-use crate::harness::{acme, world};
+use crate::harness::{Options, World, acme, world};
 
 async fn the_size_is_the_total_and_the_primary_pool_makes_the_difference() {
     let more = r#"[{"serverClass":"ch.vs1.medium-iad","nodeCount":2,"bidPrice":"0.02"}]"#;
@@ -22,6 +24,83 @@ async fn the_size_is_the_total_and_the_primary_pool_makes_the_difference() {
     let error = world.set_size(2).await.unwrap_err().text();
     assert!(error.contains("the other pools have 3 machines"), "{error}");
     assert!(world.set_size(-1).await.is_err() && world.set_size(1_000_000).await.is_err());
+}
+
+async fn a_size_set_on_its_own_outlives_updates_that_name_no_count() {
+    let world = world().ready(&acme()).await;
+    world.set_size(7).await.unwrap();
+    world
+        .update_exactly(&Options::default().text("spot-bid-price", "0.02"))
+        .await
+        .unwrap();
+    let spec = world.pools()[0]["spec"].clone();
+    assert_eq!((&spec["desired"], &spec["bidPrice"]), (&json!(7), &json!("0.02")));
+    assert_eq!(world.info.borrow().node_count, 7, "the record knows what is there");
+    // Rancher names every option with every update: there its form is what counts.
+    world.update(&acme().int("spotNodeCount", 3)).await.unwrap();
+    assert_eq!(world.pools()[0]["spec"]["desired"], 3);
+}
+
+async fn a_changed_class_keeps_the_size_set_on_its_own() {
+    let world = world().ready(&acme()).await;
+    world.set_size(4).await.unwrap();
+    world
+        .update_exactly(&Options::default().text("spot-server-class", "gp.vs1.large-iad"))
+        .await
+        .unwrap();
+    let large = world
+        .pools()
+        .into_iter()
+        .find(|pool| pool["spec"]["serverClass"] == "gp.vs1.large-iad")
+        .unwrap();
+    assert_eq!(large["spec"]["desired"], 4);
+}
+
+async fn a_version_is_recognised_however_it_is_written() {
+    for form in [VersionForm::WithV, VersionForm::WithBuild] {
+        let world = World::with(Settings {
+            version_form: form,
+            ..Settings::default()
+        })
+        .ready(&acme().text("kubernetesVersion", "1.31.1"))
+        .await;
+        world.set_version("1.32.9").await.unwrap();
+        let before = world.writes().len();
+        world.set_version("v1.32.9").await.unwrap();
+        world.update(&acme().text("kubernetesVersion", "1.32.9")).await.unwrap();
+        assert_eq!(world.writes().len(), before);
+        assert!(world.version().await.unwrap().contains("1.32.9"));
+        world.update(&acme().text("kubernetesVersion", "1.33.0")).await.unwrap();
+        world.post_check().await.unwrap();
+    }
+}
+
+async fn an_upgrade_that_fails_is_told_long_before_the_wait_ends() {
+    let world = world().ready(&acme().text("kubernetesVersion", "1.32.9")).await;
+    world.sim.set(|settings| settings.upgrades_fail = true);
+    let begun = tokio::time::Instant::now();
+    let error = world.set_version("1.33.0").await.unwrap_err().text();
+    assert!(
+        error.contains("the upgrade of cloudspace c-w467n from 1.32.9 to 1.33.0 failed"),
+        "{error}"
+    );
+    assert!(
+        begun.elapsed() < std::time::Duration::from_mins(6),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+async fn an_upgrade_that_meets_somebody_elses_change_is_tried_again() {
+    let world = world().ready(&acme().text("kubernetesVersion", "1.32.9")).await;
+    world.fault(Fault::status(409).on("PATCH", "/cloudspaces/").times(2));
+    world.set_version("1.33.0").await.unwrap();
+    assert_eq!(world.version().await.unwrap(), "1.33.0");
+    let error = world.set_version("1.34.2").await.unwrap_err().text();
+    assert!(
+        error.contains("or an update with kubernetes-version and allow-unlisted"),
+        "{error}"
+    );
 }
 
 async fn autoscaling_is_left_as_it_is() {
@@ -58,6 +137,11 @@ async fn an_upgrade_is_real_and_waited_for() {
 
 scenarios![
     the_size_is_the_total_and_the_primary_pool_makes_the_difference,
+    a_size_set_on_its_own_outlives_updates_that_name_no_count,
+    a_changed_class_keeps_the_size_set_on_its_own,
+    a_version_is_recognised_however_it_is_written,
+    an_upgrade_that_fails_is_told_long_before_the_wait_ends,
+    an_upgrade_that_meets_somebody_elses_change_is_tried_again,
     autoscaling_is_left_as_it_is,
     an_upgrade_is_real_and_waited_for,
 ];

@@ -18,6 +18,7 @@ fn no_text_of_any_test_holds_a_secret() {
         crate::import::all(),
         crate::scale::all(),
         crate::faults::all(),
+        crate::offers::all(),
     ]
     .into_iter()
     .flatten()

@@ -120,6 +120,7 @@ async fn losing_bids_end_the_wait_early_and_name_the_bid_that_would_win() {
             "gp.vs1.medium-iad",
             "0 of 3 machines",
             "a bid of 0.01",
+            "the provider says \"Lost\"",
             "the market is at 0.05",
             "the minimum bid is 0.01",
             "bid 0.06 or more",

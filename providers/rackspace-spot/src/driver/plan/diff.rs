@@ -9,12 +9,13 @@ use crate::client::Taint;
 use crate::driver::observe::{LivePool, Observed};
 use crate::driver::ownership;
 use crate::driver::state::{Pool, State};
+use crate::driver::versions;
 
 /// Only what the API lets change: version, control plane availability and webhook.
 pub(super) fn cloudspace(observed: &Observed, desired: &State) -> Option<Step> {
     let found = observed.cloudspace.as_ref()?;
     let mut patch = Patch::default();
-    if !desired.version.is_empty() && found.spec.kubernetes_version != desired.version {
+    if !desired.version.is_empty() && !versions::same(&found.spec.kubernetes_version, &desired.version) {
         patch.set(
             "kubernetesVersion",
             json!(desired.version),
@@ -45,7 +46,8 @@ pub(super) fn pool(live: &LivePool, wanted: &Pool, desired: &State) -> Option<St
     if live.count != wanted.count && !(follows_load && within) {
         let count = if follows_load {
             live.count
-                .clamp(wanted.autoscaling.min_nodes, wanted.autoscaling.max_nodes)
+                .min(wanted.autoscaling.max_nodes)
+                .max(wanted.autoscaling.min_nodes)
         } else {
             wanted.count
         };

@@ -79,6 +79,8 @@ struct StoredExtra {
     owned: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ha: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    said: Option<BTreeMap<String, String>>,
     nodes_ready: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     nodes_timeout: String,
@@ -174,6 +176,7 @@ impl Stored {
             roadstead: vec![StoredExtra {
                 owned: extra.owned,
                 ha: extra.ha,
+                said: extra.said.clone(),
                 nodes_ready: extra.nodes_ready.as_str().to_owned(),
                 nodes_timeout: extra.nodes_timeout.clone(),
                 control_plane_timeout: extra.control_plane_timeout.clone(),
@@ -244,6 +247,7 @@ impl Stored {
             extra: Extra {
                 owned: extra.owned,
                 ha: extra.ha,
+                said: extra.said,
                 first_on_demand: self.on_demand_enabled,
                 nodes_ready: NodesReady::parse(&extra.nodes_ready),
                 nodes_timeout: extra.nodes_timeout,
