@@ -8,7 +8,7 @@ use tonic::Code;
 use super::*;
 use crate::client::{Client, ClientError};
 use crate::logstream::{Level, LogStream};
-use crate::wire::{ClusterInfo, DriverOptions};
+use crate::wire::{ClusterInfo, DriverFlags, DriverOptions};
 use crate::{Call, Capability, CreateError, DriverError, OptionSpec, OptionTable, Options};
 
 /// A driver that does what the option `behave` says.
@@ -32,6 +32,21 @@ impl Driver for Actor {
 
     fn capabilities(&self) -> &[Capability] {
         &[Capability::GetVersion, Capability::GetClusterSize]
+    }
+
+    async fn create_flags(&self, _: &Call) -> DriverFlags {
+        let mut flags = self.options.create_flags().clone();
+        if let Some(flag) = flags.options.get_mut("behave") {
+            "as asked".clone_into(&mut flag.value);
+        }
+        flags
+    }
+
+    fn refused(&self, options: &Options, previous: Option<ClusterInfo>) -> Option<ClusterInfo> {
+        Some(ClusterInfo {
+            version: options.string_or_default("behave").to_owned(),
+            ..previous.unwrap_or_default()
+        })
     }
 
     async fn create(
@@ -138,6 +153,36 @@ async fn only_loopback_is_served_and_the_bound_port_is_told() {
     }
     let taken = Server::bind(driver, running.address).await;
     assert!(matches!(taken, Err(ServerError::Listen { .. })));
+}
+
+#[tokio::test]
+async fn options_that_make_no_sense_leave_a_record_of_what_the_driver_keeps() {
+    let running = start().await;
+    let mut options = behave("keep this");
+    options.string_options.insert("size".to_owned(), "many".to_owned());
+    let previous = ClusterInfo {
+        endpoint: "https://earlier".to_owned(),
+        ..ClusterInfo::default()
+    };
+    let failed = running.client.create(options, Some(previous)).await.unwrap_err();
+    assert!(
+        failed.error.to_string().contains("size must be a whole number"),
+        "{}",
+        failed.error
+    );
+    let kept = failed.info.unwrap();
+    assert_eq!(
+        (kept.version.as_str(), kept.endpoint.as_str()),
+        ("keep this", "https://earlier")
+    );
+}
+
+#[tokio::test]
+async fn a_driver_may_ask_somebody_for_a_default() {
+    let running = start().await;
+    let flags = running.client.create_flags().await.unwrap();
+    assert_eq!(flags.options["behave"].value, "as asked");
+    assert_eq!(running.client.update_flags().await.unwrap().options["behave"].value, "");
 }
 
 #[tokio::test]
