@@ -121,6 +121,7 @@ impl MetalClient {
             builder(&settings.exchange_url).build().map_err(setup)?,
             settings.api_key.clone(),
             settings.clock.clone(),
+            meter.clone(),
         );
         let tokens = Tokens::new(exchange, settings.clock.clone(), secrets.clone());
         let emlb = builder(&settings.emlb_url)

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cloud_http::{Client, Error, Token, TokenSource};
+use cloud_provider::meter::Meter;
 use http::{HeaderValue, Method, header};
 use jiff::SignedDuration;
 use kit::{Class, Clock};
@@ -17,6 +18,7 @@ pub(super) struct Exchange {
     client: Client,
     api_key: SecretString,
     clock: Clock,
+    meter: Meter,
 }
 
 #[derive(Deserialize)]
@@ -27,8 +29,13 @@ struct Grant {
 }
 
 impl Exchange {
-    pub(super) fn new(client: Client, api_key: SecretString, clock: Clock) -> Self {
-        Self { client, api_key, clock }
+    pub(super) fn new(client: Client, api_key: SecretString, clock: Clock, meter: Meter) -> Self {
+        Self {
+            client,
+            api_key,
+            clock,
+            meter,
+        }
     }
 }
 
@@ -39,15 +46,15 @@ impl TokenSource for Exchange {
         let mut key = HeaderValue::from_str(&format!("Bearer {}", self.api_key.expose_secret()))
             .map_err(|_| failed("the API key has characters that cannot stand in a header"))?;
         key.set_sensitive(true);
-        let grant: Grant = self
+        let call = self
             .client
             .call(OPERATION, Method::POST, "")
             .header(header::AUTHORIZATION, key)
             .sensitive()
             // A second token does no harm.
             .repeatable()
-            .json()
-            .await?;
+            .json::<Grant>();
+        let grant = self.meter.time(OPERATION, Error::class, call).await?;
         let secret = grant.access_token.ok_or_else(|| failed("the service gave no token"))?;
         let ends = grant.expires_in.filter(|seconds| *seconds > 0);
         let ends = ends.and_then(|seconds| self.clock.now().checked_add(SignedDuration::from_secs(seconds)).ok());

@@ -45,6 +45,15 @@ pub struct Ran {
 impl Drop for Ran {
     fn drop(&mut self) {
         self.stop.cancel();
+        cloud_sim::evidence::leave("metrics", &self.metrics.render());
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        for event in self.kube.list("events") {
+            cloud_sim::evidence::leave("events", &event.to_string());
+        }
     }
 }
 
