@@ -2,13 +2,13 @@
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
+use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
 use crate::{cluster, demo, doctor, engine, sim};
 
-const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 failed, 2 the command line or a file makes no sense, 3 not found, 4 exists already or is in the
-wrong state, 5 a credential was refused, 6 not finished in time, 130 interrupted.";
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 the command line or a file makes no sense, 3 not found, \
+4 exists already or is in the wrong state, 5 a credential was refused, 6 not finished in time, 130 interrupted.";
 
 /// Clouds for Kubernetes: clusters through cluster drivers and on this machine, simulated clouds, a demo.
 #[derive(Debug, Parser)]
@@ -36,15 +36,26 @@ pub enum Command {
     /// Find out what is missing or wrong here, and what to do about it.
     Doctor(doctor::Args),
     /// Print a completion script for a shell.
+    ///
+    /// It knows the options of the built-in drivers. In bash: source <(roadstead completions bash).
     Completions {
         /// The shell.
         shell: Shell,
+        /// Have the options of this driver in it, too, which is started to be asked; may be repeated.
+        #[arg(short, long = "driver", value_name = "NAME|PATH")]
+        drivers: Vec<String>,
     },
 }
 
-/// Prints the completion script. The flags of the built-in drivers are part of it.
-pub fn completions(shell: Shell) -> Result<(), Failure> {
-    let mut command = engine::with_builtin_flags(Cli::command());
+/// Prints the completion script, with the options of the built-in drivers and of these.
+pub async fn completions(shell: Shell, more: &[String], stop: &CancellationToken) -> Result<(), Failure> {
+    let mut drivers: Vec<String> = crate::drivers::builtin()?.names().map(str::to_owned).collect();
+    drivers.extend_from_slice(more);
+    let mut flags = Vec::new();
+    for driver in &drivers {
+        flags.push(engine::flags_of(driver, stop).await?);
+    }
+    let mut command = engine::with_flags(Cli::command(), flags);
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, "roadstead", &mut script);
     crate::console::text(String::from_utf8_lossy(&script))

@@ -6,27 +6,27 @@
 
 mod flags;
 mod follow;
+mod offers;
 mod options;
+mod session;
 mod show;
 mod typed;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use kit::Clock;
-use kontainer_engine::{
-    Cluster, DriverOptions, DriverSource, Engine, EngineError, FileStore, Force, PersistentStore as _, StoreError,
-};
+use kontainer_engine::{EngineError, FileStore, Force, StoreError};
 use tokio_util::sync::CancellationToken;
 
-use crate::console::{self, Format};
-use crate::drivers;
+use self::session::Session;
+use crate::console::Format;
 use crate::failure::Failure;
 
 pub(crate) use follow::Follow;
-pub use typed::with_builtin_flags;
+pub(crate) use session::flags_of;
+pub use typed::{hoisted, with_flags};
 
 /// Create, update and remove clusters through any cluster driver.
 #[derive(Debug, clap::Args)]
@@ -34,6 +34,9 @@ pub struct Args {
     /// Where clusters are remembered [default: ~/.kontainer].
     #[arg(long, global = true, env = "ROADSTEAD_STORE", value_name = "DIR")]
     store: Option<PathBuf>,
+    /// How to write results [default: table; inspect: json].
+    #[arg(short, long, global = true, value_enum, value_name = "FORMAT")]
+    output: Option<Format>,
     /// Give up after this long, such as 30m; what was done until then is remembered.
     #[arg(long, global = true, env = "ROADSTEAD_TIMEOUT", value_name = "DURATION", value_parser = kit::go_duration::parse)]
     timeout: Option<Duration>,
@@ -52,18 +55,11 @@ enum Action {
     Update(Typed),
     /// List the clusters.
     #[command(visible_alias = "ls")]
-    List {
-        /// How to write the list.
-        #[arg(short, long, value_enum, default_value_t)]
-        output: Format,
-    },
+    List,
     /// Show all that is known of a cluster, without its secrets.
     Inspect {
         /// The cluster.
         name: String,
-        /// How to write it; a table is not offered.
-        #[arg(short, long, value_enum, default_value = "json")]
-        output: Format,
     },
     /// Make a cluster the current context of the kubeconfig, and say how to use it.
     Env {
@@ -114,17 +110,29 @@ enum Action {
         #[arg(required = true)]
         names: Vec<String>,
     },
+    /// Show what a driver's provider sells: regions, kinds of machines, and their prices per hour.
+    ///
+    /// The account's credential comes from the environment: ROADSTEAD_RACKSPACE_SPOT_REFRESH_TOKEN, or the driver's own
+    /// RXTSPOT_REFRESH_TOKEN. A winning bid is the lowest valid one that would have won the last auction.
+    Offers {
+        /// The driver.
+        #[arg(short, long)]
+        driver: String,
+        /// Only what this region has.
+        #[arg(long)]
+        region: Option<String>,
+        /// Only what can be had now.
+        #[arg(long)]
+        available: bool,
+    },
     /// Show the options of a driver.
     Options {
         /// The driver: the name of a built-in one or of one on PATH, or the path of its binary.
-        #[arg(long)]
+        #[arg(short, long)]
         driver: String,
         /// The options of update instead of create.
         #[arg(long)]
         update: bool,
-        /// How to write them.
-        #[arg(short, long, value_enum, default_value_t)]
-        output: Format,
     },
 }
 
@@ -163,54 +171,33 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
 }
 
 async fn act(args: Args, stop: CancellationToken) -> Result<(), Failure> {
-    let session = Session::new(args.store, stop)?;
+    let output = args.output.unwrap_or_default();
+    let session = Session::new(args.store, output, stop)?;
     match args.action {
         Action::Create(typed) => session.create(typed.words).await,
         Action::Update(typed) => session.update(typed.words).await,
-        Action::List { output } => session.list(output).await,
-        Action::Inspect { name, output } => show::inspect(&session.known(&name).await?, output),
+        Action::List => session.list().await,
+        Action::Inspect { name } => show::inspect(&session.known(&name).await?, args.output.unwrap_or(Format::Json)),
         Action::Env { name } => session.env(&name).await,
         Action::Remove { force, names } => session.remove(&names, if force { Force::Yes } else { Force::No }).await,
-        Action::GetVersion { names } => {
-            {
-                session.each(&names, async |name, driver, watch| {
-                    let version = session.engine.version(driver, name, watch).await?;
-                    Ok(format!("{name}: {version}"))
-                })
-            }
-            .await
+        Action::GetVersion { names } => session.versions(&names).await,
+        Action::SetVersion { version, names } => session.set_version(&names, &version).await,
+        Action::GetClusterSize { names } => session.sizes(&names).await,
+        Action::SetClusterSize { cluster_size, names } => session.set_size(&names, cluster_size).await,
+        Action::Offers {
+            driver,
+            region,
+            available,
+        } => {
+            let asked = offers::Asked {
+                driver,
+                region,
+                available,
+                output,
+            };
+            offers::print(asked, session.into_stop()).await
         }
-        Action::SetVersion { version, names } => {
-            {
-                session.each(&names, async |name, driver, watch| {
-                    session.engine.set_version(driver, name, &version, watch).await?;
-                    Ok(format!("{name} updated to {version}"))
-                })
-            }
-            .await
-        }
-        Action::GetClusterSize { names } => {
-            {
-                session.each(&names, async |name, driver, watch| {
-                    let size = session.engine.cluster_size(driver, name, watch).await?;
-                    Ok(format!("{name}: {size}"))
-                })
-            }
-            .await
-        }
-        Action::SetClusterSize { cluster_size, names } => {
-            {
-                session.each(&names, async |name, driver, watch| {
-                    session
-                        .engine
-                        .set_cluster_size(driver, name, cluster_size, watch)
-                        .await?;
-                    Ok(format!("{name} updated to {cluster_size} nodes"))
-                })
-            }
-            .await
-        }
-        Action::Options { driver, update, output } => session.options(&driver, update, output).await,
+        Action::Options { driver, update } => session.options(&driver, update).await,
     }
 }
 
@@ -231,185 +218,6 @@ fn open_store(dir: Option<PathBuf>) -> Result<FileStore, Failure> {
             .hint("set it, or give --store DIR")
     })?;
     Ok(FileStore::in_home(&home, Clock::system()))
-}
-
-/// An engine, its store, and what may end it.
-struct Session {
-    engine: Engine,
-    store: Arc<FileStore>,
-    stop: CancellationToken,
-}
-
-impl Session {
-    fn new(dir: Option<PathBuf>, stop: CancellationToken) -> Result<Self, Failure> {
-        let store = Arc::new(open_store(dir)?);
-        let engine = Engine::new(store.clone(), Clock::system());
-        Ok(Self { engine, store, stop })
-    }
-
-    async fn create(&self, words: Vec<OsString>) -> Result<(), Failure> {
-        let Some(driver) = self.driver_of(&words, "create").await? else {
-            return typed::help_without_driver("create");
-        };
-        let follow = Follow::new("engine", &self.stop);
-        let flags = self.engine.create_flags(&driver, &follow.quiet()).await?;
-        let Some(typed) = typed::parse("create", &flags, words)? else {
-            return Ok(());
-        };
-        self.finish(
-            "create",
-            &typed.cluster,
-            follow,
-            async |watch, options| self.engine.create(&driver, &typed.cluster, options, watch).await,
-            typed.options,
-        )
-        .await
-    }
-
-    async fn update(&self, words: Vec<OsString>) -> Result<(), Failure> {
-        let Some(driver) = self.driver_of(&words, "update").await? else {
-            return typed::help_without_driver("update");
-        };
-        let follow = Follow::new("engine", &self.stop);
-        let flags = self.engine.update_flags(&driver, &follow.quiet()).await?;
-        let Some(typed) = typed::parse("update", &flags, words)? else {
-            return Ok(());
-        };
-        self.finish(
-            "update",
-            &typed.cluster,
-            follow,
-            async |watch, options| self.engine.update(&driver, &typed.cluster, options, watch).await,
-            typed.options,
-        )
-        .await
-    }
-
-    /// Runs a create or an update with its progress, and tells what became of it.
-    async fn finish(
-        &self,
-        action: &str,
-        name: &str,
-        follow: Follow,
-        work: impl AsyncFnOnce(&kontainer_engine::Watch, DriverOptions) -> Result<Cluster, EngineError>,
-        options: DriverOptions,
-    ) -> Result<(), Failure> {
-        let follow = follow.titled(name);
-        match work(&follow.watch(), options).await {
-            Ok(cluster) => {
-                follow.done();
-                let done = if action == "create" { "running" } else { "updated" };
-                console::line(format!(
-                    "{name} is {done}: {} nodes, {}, {}",
-                    cluster.node_count,
-                    cluster.version,
-                    cluster.server()
-                ))
-            }
-            Err(error) => {
-                follow.failed();
-                Err(error.into())
-            }
-        }
-    }
-
-    /// The driver the words name, or the one of the stored cluster they end with.
-    async fn driver_of(&self, words: &[OsString], action: &str) -> Result<Option<DriverSource>, Failure> {
-        if let Some(name) = typed::driver_word(words) {
-            return drivers::find(&name).map(Some);
-        }
-        let stored = match words
-            .last()
-            .and_then(|word| word.to_str())
-            .filter(|word| !word.starts_with('-'))
-        {
-            Some(name) => self.store.get(name).await.ok().flatten(),
-            None => None,
-        };
-        match stored {
-            Some(cluster) => drivers::of(&cluster).map(Some),
-            None if words.is_empty() || words.iter().any(|word| word == "--help" || word == "-h") => Ok(None),
-            None if action == "update" => Err(EngineError::NotFound(
-                words
-                    .last()
-                    .map(|word| word.to_string_lossy().into_owned())
-                    .unwrap_or_default(),
-            )
-            .into()),
-            None => Err(
-                Failure::usage("a driver is needed: --driver NAME, or the path of its binary")
-                    .hint(drivers::which_there_are()),
-            ),
-        }
-    }
-
-    async fn known(&self, name: &str) -> Result<Cluster, Failure> {
-        let stored = self.store.get(name).await?;
-        Ok(stored.ok_or_else(|| EngineError::NotFound(name.to_owned()))?)
-    }
-
-    async fn list(&self, output: Format) -> Result<(), Failure> {
-        let (clusters, damaged) = self.store.list().await?;
-        show::list(&clusters, output)?;
-        // The others are shown all the same.
-        match damaged.into_iter().next() {
-            Some(error) => Err(error.into()),
-            None => Ok(()),
-        }
-    }
-
-    async fn env(&self, name: &str) -> Result<(), Failure> {
-        self.known(name).await?;
-        self.store.set_current(name).await?;
-        console::line(format!("Current context is set to {name}"))?;
-        console::line(format!("export KUBECONFIG={}", self.store.kubeconfig().display()))
-    }
-
-    async fn remove(&self, names: &[String], force: Force) -> Result<(), Failure> {
-        self.each(names, async |name, driver, watch| {
-            self.engine.remove(driver, name, force, watch).await?;
-            Ok(name.to_owned())
-        })
-        .await
-    }
-
-    async fn options(&self, driver: &str, update: bool, output: Format) -> Result<(), Failure> {
-        let driver = drivers::find(driver)?;
-        let watch = Follow::new("engine", &self.stop).quiet();
-        let flags = if update {
-            self.engine.update_flags(&driver, &watch).await
-        } else {
-            self.engine.create_flags(&driver, &watch).await
-        };
-        options::print(&flags?, output)
-    }
-
-    /// Does something with each of the clusters, prints what it says, and goes on after a failure; the last one is told.
-    async fn each(
-        &self,
-        names: &[String],
-        work: impl AsyncFn(&str, &DriverSource, &kontainer_engine::Watch) -> Result<String, EngineError>,
-    ) -> Result<(), Failure> {
-        let mut outcome = Ok(());
-        for name in names {
-            let one = async {
-                let driver = drivers::of(&self.known(name).await?)?;
-                let follow = Follow::new("engine", &self.stop).titled(name);
-                let done = work(name, &driver, &follow.watch()).await;
-                match &done {
-                    Ok(_) => follow.done(),
-                    Err(_) => follow.failed(),
-                }
-                console::line(done?)
-            };
-            if let Err(failed) = one.await
-                && let Err(earlier) = std::mem::replace(&mut outcome, Err(failed))
-            {
-                console::complain(&earlier);
-            }
-        }
-        outcome
-    }
 }
 
 /// What an engine's error means for whoever typed the command.

@@ -36,7 +36,7 @@ use crate::failure::Failure;
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     // TLS connections find their crypto provider here; a second installation is refused, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let cli = match Cli::try_parse_from(args) {
+    let cli = match Cli::try_parse_from(engine::hoisted(args.into_iter().collect())) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are not failures; clap prints each to the right stream.
@@ -86,7 +86,7 @@ async fn run(command: Command, stop: CancellationToken) -> Result<(), Failure> {
         Command::Sim(args) => sim::run(args, stop).await,
         Command::Demo(args) => demo::run(args, stop).await,
         Command::Doctor(args) => doctor::run(args).await,
-        Command::Completions { shell } => cli::completions(shell),
+        Command::Completions { shell, drivers } => cli::completions(shell, &drivers, &stop).await,
     }
 }
 

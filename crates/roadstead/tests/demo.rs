@@ -1,6 +1,14 @@
 //! The demo, from the first line to the last.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "this is test code, which clippy sees only in test functions"
+)]
+
 mod common;
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Command;
 
 use common::Home;
 
@@ -32,4 +40,30 @@ fn the_demo_shows_a_whole_life_and_asks_for_nothing() {
         !home.path().join(".kontainer").exists(),
         "the demo leaves a cluster behind"
     );
+}
+
+#[test]
+fn what_is_kept_can_be_looked_at_until_the_demo_is_ended() {
+    let home = Home::new("http://127.0.0.1:9");
+    let mut demo = home.start(&["demo", "--provider=rackspace-spot", "--keep"]);
+    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let kubeconfig = lines
+        .find_map(|line| Some(line.trim().strip_prefix("export KUBECONFIG=")?.to_owned()))
+        .unwrap();
+    let text = std::fs::read_to_string(&kubeconfig).unwrap();
+    assert!(text.contains("server: https://127.0.0.1:"), "{text}");
+    let ended = Command::new("kill").arg(demo.id().to_string()).status().unwrap();
+    assert!(ended.success());
+    assert_eq!(demo.wait().unwrap().code(), Some(0));
+    assert!(
+        !std::path::Path::new(&kubeconfig).exists(),
+        "{kubeconfig} is left behind"
+    );
+}
+
+#[test]
+fn a_provider_that_is_not_shown_is_refused_with_those_that_are() {
+    let done = Home::new("http://127.0.0.1:9").run(&["demo", "--provider=nosuch"]);
+    assert_eq!(done.code, 2);
+    assert!(done.err.contains("possible values: rackspace-spot"), "{}", done.err);
 }

@@ -71,6 +71,41 @@ fn a_cluster_is_created_changed_and_removed() {
         "demo updated to 4 nodes\n"
     );
     assert_eq!(home.ok(&["engine", "gcs", "demo"]), "demo: 4\n");
+    for (words, member, value) in [
+        (
+            &["engine", "gcs", "demo", "-o", "json"][..],
+            "/0/nodeCount",
+            Value::from(4),
+        ),
+        (
+            &["engine", "-o=json", "gv", "demo"],
+            "/0/version",
+            Value::from("1.32.9"),
+        ),
+        (
+            &["engine", "env", "demo", "--output=json"],
+            "/name",
+            Value::from("demo"),
+        ),
+        (
+            &["engine", "update", "demo", "-o", "json"],
+            "/nodeCount",
+            Value::from(4),
+        ),
+        (
+            &["engine", "update", "-o", "json", "demo"],
+            "/password",
+            Value::from("Redacted"),
+        ),
+    ] {
+        let told: Value = serde_json::from_str(&home.ok(words)).unwrap();
+        assert_eq!(told.pointer(member), Some(&value), "{words:?}: {told}");
+    }
+    let table = home.ok(&["engine", "inspect", "demo", "-o", "table"]);
+    assert!(
+        table.starts_with("MEMBER") && table.contains("nodeCount             4"),
+        "{table}"
+    );
     home.ok(&["engine", "update", "--spot-node-count=5", "demo"]);
     assert_eq!(home.ok(&["engine", "get-cluster-size", "demo"]), "demo: 5\n");
     assert_eq!(
@@ -221,6 +256,61 @@ fn a_provider_is_trusted_by_its_certificate_and_refused_at_once_without() {
         .with("SSL_CERT_FILE", ca.to_str().unwrap())
         .run(&create);
     assert!(known.err.contains("the next valid bid is 0.06"), "{}", known.err);
+}
+
+#[test]
+fn offers_show_what_there_is_and_what_it_costs() {
+    let sim = Sim::start(&["rackspace-spot"]);
+    let home = Home::new(sim.text("url"));
+    let offers = ["engine", "offers", "--driver=rackspacespot"];
+    let with = |more: &[&'static str]| [&offers[..], more].concat();
+    let all: Value = serde_json::from_str(&home.ok(&with(&["--output=json"]))).unwrap();
+    let all = all.as_array().unwrap();
+    let one = all.iter().find(|offer| offer["class"] == "gp.vs1.medium-iad").unwrap();
+    assert_eq!(one["region"], "us-east-iad-1");
+    for price in ["onDemand", "market", "winningBid"] {
+        let price: f64 = one[price].as_str().unwrap_or_default().parse().unwrap();
+        assert!(price > 0.0, "{one}");
+    }
+
+    let table = home.ok(&with(&["--region=us-east-iad-1"]));
+    let rows: Vec<&str> = table.lines().collect();
+    assert!(
+        rows[0].starts_with("REGION") && rows[0].contains("ON DEMAND   MARKET"),
+        "{table}"
+    );
+    assert!(rows.len() > 1 && rows.len() <= all.len(), "{table}");
+    assert!(rows[1..].iter().all(|row| row.starts_with("us-east-iad-1 ")), "{table}");
+
+    for (more, code, reason) in [
+        (&["--region=nowhere"][..], 3, "the regions are "),
+        (
+            &["--driver=import"],
+            2,
+            "driver import does not tell what its provider offers",
+        ),
+        (&["--driver=nosuch"], 3, "no driver is called"),
+    ] {
+        let words = [&["engine", "offers"][..], more].concat();
+        let words = if more[0].starts_with("--driver") {
+            words
+        } else {
+            with(more)
+        };
+        let done = home.run(&words);
+        assert_eq!(done.code, code, "{words:?}: {}", done.err);
+        assert!(done.err.contains(reason), "{words:?}: {}", done.err);
+    }
+    let poor = Home::new(sim.text("url")).with("ROADSTEAD_RACKSPACE_SPOT_REFRESH_TOKEN", "");
+    let done = poor.run(&offers);
+    assert_eq!(done.code, 2, "{}", done.err);
+    assert!(
+        done.err.contains("hint: set ROADSTEAD_RACKSPACE_SPOT_REFRESH_TOKEN"),
+        "{}",
+        done.err
+    );
+    let wrong = Home::new(sim.text("url")).with("ROADSTEAD_RACKSPACE_SPOT_REFRESH_TOKEN", "nobodys-token");
+    assert_eq!(wrong.run(&offers).code, 5);
 }
 
 fn get(base: &str, what: &str) -> String {

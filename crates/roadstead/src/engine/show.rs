@@ -28,6 +28,14 @@ pub(super) fn list(clusters: &[Cluster], output: Format) -> Result<(), Failure> 
 
 /// One cluster, without its secrets.
 pub(super) fn inspect(cluster: &Cluster, output: Format) -> Result<(), Failure> {
-    let output = if output == Format::Table { Format::Json } else { output };
-    console::value(output, &cluster.redacted(), String::new)
+    let cluster = cluster.redacted();
+    let members = serde_json::to_value(&cluster).map_err(|error| Failure::other("write the cluster", error))?;
+    console::value(output, &cluster, || {
+        let mut table = Table::new(["MEMBER", "VALUE"]);
+        for (name, value) in members.as_object().into_iter().flatten() {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            table.row([name.clone(), value]);
+        }
+        table.to_string()
+    })
 }

@@ -10,12 +10,40 @@ use crate::failure::Failure;
 use crate::{console, drivers};
 
 /// Names of ours that a driver's flags do not get.
-const RESERVED: [&str; 5] = ["driver", "help", "store", "timeout", "name"];
+const RESERVED: [&str; 7] = ["driver", "help", "store", "timeout", "name", "output", "verbose"];
 
 /// What was typed.
 pub(super) struct Parsed {
     pub(super) cluster: String,
     pub(super) options: DriverOptions,
+}
+
+/// Moves our own flags in front of `create` and `update`: what stands behind those words is understood late, when the
+/// driver is known, but how long to wait and where to look must be known early.
+pub fn hoisted(args: Vec<OsString>) -> Vec<OsString> {
+    const WITH_VALUE: [&str; 4] = ["--store", "--timeout", "--output", "-o"];
+    let word = |at: usize| args.get(at).and_then(|arg| arg.to_str()).unwrap_or_default();
+    let action = (1..args.len()).find(|at| word(*at - 1) == "engine" && matches!(word(*at), "create" | "update"));
+    let Some(action) = action else { return args };
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let mut rest = args[action + 1..].iter().cloned();
+    while let Some(arg) = rest.next() {
+        let text = arg.to_string_lossy().into_owned();
+        let assigned = WITH_VALUE.iter().any(|flag| text.starts_with(&format!("{flag}=")));
+        if text == "--" {
+            theirs.push(arg);
+            break;
+        } else if WITH_VALUE.contains(&text.as_str()) {
+            ours.push(arg);
+            ours.extend(rest.next());
+        } else if assigned || text == "--verbose" || matches!(text.as_str(), "-v" | "-vv" | "-vvv") {
+            ours.push(arg);
+        } else {
+            theirs.push(arg);
+        }
+    }
+    theirs.extend(rest);
+    [&args[..action], &ours, &args[action..=action], &theirs].concat()
 }
 
 /// The value of `--driver X`, `--driver=X`, `-d X` or `-d=X` among the words.
@@ -63,6 +91,9 @@ fn command(action: &'static str, flags: &DriverFlags) -> Command {
     };
     Command::new(action)
         .bin_name(format!("roadstead engine {action}"))
+        .override_usage(format!(
+            "roadstead engine {action} [--driver NAME|PATH] [OPTIONS] <CLUSTER>"
+        ))
         .about(about)
         .arg(driver_argument())
         .args(flags::arguments(flags, &RESERVED))
@@ -91,14 +122,14 @@ pub(super) fn help_without_driver(action: &'static str) -> Result<(), Failure> {
     console::text(command.render_long_help().ansi().to_string())
 }
 
-/// The whole command line with the flags of all built-in drivers, for completion scripts.
-pub fn with_builtin_flags(command: Command) -> Command {
-    let registry = drivers::builtin().unwrap_or_default();
+/// The whole command line with these flags of create and of update, for completion scripts. Of two drivers' flags of one
+/// name either will do.
+pub fn with_flags(command: Command, drivers: impl IntoIterator<Item = [DriverFlags; 2]>) -> Command {
     let mut create = DriverFlags::default();
     let mut update = DriverFlags::default();
-    for driver in registry.names().filter_map(|name| registry.get(name)) {
-        create.options.extend(driver.options().create_flags().options.clone());
-        update.options.extend(driver.options().update_flags().options.clone());
+    for [of_create, of_update] in drivers {
+        create.options.extend(of_create.options);
+        update.options.extend(of_update.options);
     }
     command.mut_subcommand("engine", |engine| {
         engine
@@ -118,6 +149,40 @@ fn refined(command: &Command, flags: &DriverFlags) -> Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn our_own_flags_are_read_wherever_they_stand() {
+        let hoist = |line: &str| -> String {
+            let args = hoisted(line.split(' ').map(OsString::from).collect());
+            args.join(&OsString::from(" ")).into_string().unwrap()
+        };
+        for (typed, read) in [
+            (
+                "roadstead engine create --driver x --timeout 5m c",
+                "roadstead engine --timeout 5m create --driver x c",
+            ),
+            (
+                "roadstead engine update c -o json -vv",
+                "roadstead engine -o json -vv update c",
+            ),
+            (
+                "roadstead engine create --output=yaml c",
+                "roadstead engine --output=yaml create c",
+            ),
+            (
+                "roadstead engine create c --timeout",
+                "roadstead engine --timeout create c",
+            ),
+            (
+                "roadstead engine create -- --store c",
+                "roadstead engine create -- --store c",
+            ),
+            ("roadstead engine ls -o json", "roadstead engine ls -o json"),
+            ("roadstead", "roadstead"),
+        ] {
+            assert_eq!(hoist(typed), read);
+        }
+    }
 
     #[test]
     fn the_driver_is_found_in_every_form() {

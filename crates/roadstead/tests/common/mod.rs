@@ -87,9 +87,9 @@ impl Home {
         self.dir.path()
     }
 
-    /// Runs `roadstead` with these words.
-    pub fn run(&self, args: &[&str]) -> Done {
-        let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_roadstead"))
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_roadstead"));
+        command
             .args(args)
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
@@ -100,9 +100,18 @@ impl Home {
             // A test that cannot succeed ends all the same.
             .env("ROADSTEAD_TIMEOUT", "2m")
             .envs(self.more.clone())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Starts `roadstead` with these words; what it prints can be read while it runs.
+    pub fn start(&self, args: &[&str]) -> Child {
+        self.command(args).stdout(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Runs `roadstead` with these words.
+    pub fn run(&self, args: &[&str]) -> Done {
+        let Output { status, stdout, stderr } = self.command(args).output().unwrap();
         let done = Done {
             code: status.code().unwrap_or(-1),
             out: String::from_utf8(stdout).unwrap(),

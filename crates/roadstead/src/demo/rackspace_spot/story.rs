@@ -11,13 +11,14 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 
 use super::stage::Stage;
+use crate::demo::Keep;
 use crate::engine::Follow;
 use crate::failure::Failure;
 
 const CLUSTER: &str = "demo";
 
-/// Plays every act and returns what is printed at the end. With `keep` the last one, the removal, is left out.
-pub(super) async fn play(stage: &Stage, keep: bool) -> Result<String, Failure> {
+/// Plays every act and returns what is printed at the end. With [`Keep::Yes`] the last one, the removal, is left out.
+pub(super) async fn play(stage: &Stage, keep: Keep) -> Result<String, Failure> {
     let mut acts = Table::new(["WHAT", "TOOK", "REQUESTS TO THE PROVIDER", "OUTCOME"]);
     let mut looks = Vec::new();
 
@@ -57,7 +58,7 @@ pub(super) async fn play(stage: &Stage, keep: bool) -> Result<String, Failure> {
     })
     .await?;
     refused(stage, &mut acts).await?;
-    if !keep {
+    if keep == Keep::No {
         act(stage, &mut acts, "remove", async |watch| {
             stage.engine.remove(&stage.driver, CLUSTER, Force::No, watch).await?;
             Ok(Cluster::default())
