@@ -73,3 +73,24 @@ fn over_tls_the_ready_line_has_what_to_trust() {
     assert!(sim.text("url").starts_with("https://127.0.0.1:"));
     assert!(sim.text("ca").starts_with("-----BEGIN CERTIFICATE-----"));
 }
+
+#[test]
+fn the_commands_of_the_guide_do_what_it_says() {
+    let guide = include_str!("../../../docs/guides/equinix-metal/simulator.md");
+    let (_, block) = guide.split_once("```sh\n").unwrap();
+    let (script, _) = block.split_once("```").unwrap();
+    let sim = Sim::start(&["equinix-metal"]);
+    let config = |key: &str| sim.ready["config"][key].as_str().unwrap().to_owned();
+    let done = std::process::Command::new("sh")
+        .args(["-ec", script])
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("SIM", sim.text("url"))
+        .env("KEY", config("apiKey"))
+        .env("PROJECT", config("projectID"))
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let state = ask(&sim, "GET", "/_sim/state", &Value::Null).1;
+    assert_eq!(state["reservations"][0]["tags"], json!(["web"]));
+}
