@@ -89,16 +89,19 @@ fn jailed(jail: &Path, program: &str, arg: &str) -> Command {
     command
 }
 
-struct Driver {
-    child: Child,
-    client: DriverClient<Channel>,
+/// A process that is ended and reaped when it is dropped.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
-impl Drop for Driver {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+struct Driver {
+    _process: Process,
+    client: DriverClient<Channel>,
 }
 
 async fn start(jail: &Path, environment: &[(&str, &str)]) -> Driver {
@@ -107,17 +110,18 @@ async fn start(jail: &Path, environment: &[(&str, &str)]) -> Driver {
         .local_addr()
         .unwrap()
         .port();
-    let child = jailed(jail, DRIVER, &port.to_string())
-        .envs(environment.iter().copied())
-        .stderr(Stdio::inherit())
-        .spawn()
-        .unwrap();
+    let mut command = jailed(jail, DRIVER, &port.to_string());
+    command.envs(environment.iter().copied()).stderr(Stdio::inherit());
+    let process = Process(command.spawn().unwrap());
     let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}")).unwrap();
     let begun = Instant::now();
     loop {
         if let Ok(channel) = endpoint.connect().await {
             let client = DriverClient::new(channel);
-            return Driver { child, client };
+            return Driver {
+                _process: process,
+                client,
+            };
         }
         assert!(begun.elapsed() < Duration::from_secs(30), "the driver does not answer");
         tokio::time::sleep(Duration::from_millis(10)).await;
