@@ -8,8 +8,10 @@ use tracing::{info, warn};
 use crate::client::{BASE_URL, TOKEN_URL};
 
 mod load_balancer;
+mod table;
 
 pub use load_balancer::{Announcer, BlockSize, BlockSizeError, LoadBalancer, LoadBalancerError};
+pub use table::{SETTINGS, Setting, Upstream};
 
 /// The annotation of a Service that says where its block is to be, when nothing else is configured.
 pub const ANNOTATION_IP_LOCATION: &str = "phoenixnap.com/ip-location";

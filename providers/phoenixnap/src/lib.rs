@@ -25,7 +25,8 @@ mod provider_id;
 
 pub use cloud::PhoenixNap;
 pub use config::{
-    ANNOTATION_IP_LOCATION, Announcer, BlockSize, BlockSizeError, Config, LoadBalancer, LoadBalancerError,
+    ANNOTATION_IP_LOCATION, Announcer, BlockSize, BlockSizeError, Config, LoadBalancer, LoadBalancerError, SETTINGS,
+    Setting, Upstream,
 };
 pub use instances::PnapInstances;
 pub use load_balancers::{ANNOTATION_ASSIGNED, PnapLoadBalancers};

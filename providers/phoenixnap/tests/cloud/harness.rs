@@ -44,6 +44,11 @@ impl Drop for Ran {
 }
 
 impl Ran {
+    /// Waits until it ends of its own accord, and gives what came of it.
+    pub async fn ended(mut self) -> Result<(), ProcessError> {
+        self.ended.take().unwrap().await.unwrap()
+    }
+
     /// Stops it, and gives what came of it.
     pub async fn end(mut self) -> Result<(), ProcessError> {
         self.stop.cancel();
@@ -123,10 +128,15 @@ impl World {
 
     /// Starts a manager that may do everything.
     pub fn run(&self, args: &[&str]) -> Ran {
+        self.run_as(self.kube.admin_token(), args)
+    }
+
+    /// Starts a manager that logs in to the API server with this token.
+    pub fn run_as(&self, token: &str, args: &[&str]) -> Ran {
         let base = ["--cloud-provider=phoenixnap", "--secure-port=0", "--leader-elect=false"];
         let args = base.iter().chain(args).map(|arg| (*arg).to_owned());
         let options = Options::new(Parsed::parse("test", args).unwrap(), "me").unwrap();
-        let (network, token) = (self.network.clone(), self.kube.admin_token().to_owned());
+        let (network, token) = (self.network.clone(), token.to_owned());
         let clients = Clients::new(move |purpose| {
             let client = client(&network, &token, &purpose.fence);
             Box::pin(async move { Ok(client) })
