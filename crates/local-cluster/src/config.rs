@@ -47,6 +47,14 @@ pub struct ClusterConfig {
     pub sim: Option<Sim>,
 }
 
+/// Checks a port that was asked for: zero means any other, which could not be kept.
+pub(crate) fn check_port(field: &str, port: Option<u16>) -> Result<(), Error> {
+    match port {
+        Some(0) => Err(Error::config(field, "ports begin with 1; leave it out for a free one")),
+        _ => Ok(()),
+    }
+}
+
 impl ClusterConfig {
     /// One with an empty section for each driver: whatever the tools do by themselves.
     pub fn defaults(driver: &str) -> Self {
@@ -66,7 +74,12 @@ impl ClusterConfig {
     /// # Errors
     /// [`Error::InvalidConfig`] with the place in the text.
     pub fn from_yaml(text: &str) -> Result<Self, Error> {
-        let invalid = |error: &dyn std::fmt::Display| Error::config("the YAML", error.to_string());
+        // The line that says where and what; the picture of the file after it says the same again.
+        let invalid = |error: &dyn std::fmt::Display| {
+            let text = error.to_string();
+            let line = text.lines().next().unwrap_or_default();
+            Error::config("the YAML", line.trim_start_matches("error: "))
+        };
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
@@ -75,6 +88,7 @@ impl ClusterConfig {
             serde_json::Value::Null => Ok(Self::default()),
             serde_json::Value::Object(mut keys) => match keys.remove("cluster") {
                 Some(serde_json::Value::Null) => Ok(Self::default()),
+                Some(below) if !below.is_object() => Err(Error::config("cluster", "it is not a mapping")),
                 Some(below) => Self::deserialize(below).map_err(|error| invalid(&error)),
                 None => serde_saphyr::from_str(text).map_err(|error| invalid(&error)),
             },
@@ -98,6 +112,9 @@ impl ClusterConfig {
         let text =
             String::from_utf8(bytes).map_err(|_| Error::config(path.display().to_string(), "it is not UTF-8 text"))?;
         Self::from_yaml(&text).map_err(|error| match error {
+            Error::InvalidConfig { field, reason } if field == "cluster" => {
+                Error::config(path.display().to_string(), format!("cluster: {reason}"))
+            }
             Error::InvalidConfig { reason, .. } => Error::config(path.display().to_string(), reason),
             other => other,
         })

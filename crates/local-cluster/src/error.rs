@@ -175,11 +175,11 @@ pub enum Error {
         advice: String,
     },
     /// A tool failed.
-    #[error("{tool} {verb}: {message}")]
+    #[error("{}{message}", if verb.is_empty() { String::new() } else { format!("{tool} {verb}: ") })]
     Tool {
         /// The program.
         tool: String,
-        /// What it was asked to do.
+        /// What it was asked to do; empty when it was not even found.
         verb: String,
         /// Why it failed.
         fault: Fault,

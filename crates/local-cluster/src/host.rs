@@ -187,13 +187,7 @@ impl Host {
     /// The program of that name on `PATH`, or a failure that tells how to get it.
     pub(crate) fn need(&self, program: &str, advice: &str) -> Result<PathBuf, Error> {
         self.find(program).ok_or_else(|| {
-            Error::tool(
-                program,
-                "run",
-                Fault::BackendMissing,
-                format!("{program} is not on PATH"),
-            )
-            .advise(advice)
+            Error::tool(program, "", Fault::BackendMissing, format!("{program} is not on PATH")).advise(advice)
         })
     }
 

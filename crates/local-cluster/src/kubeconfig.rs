@@ -226,8 +226,8 @@ pub(crate) async fn remove(host: &Host, names: &EntryNames, endpoint: Option<&st
     Ok(left)
 }
 
-/// Whether any file of the list has the context.
-pub(crate) fn has_context(host: &Host, context: &str) -> bool {
+/// Whether the user's kubeconfig has the context: any file of the list.
+pub fn has_context(host: &Host, context: &str) -> bool {
     files(host)
         .iter()
         .any(|path| kubeconfig::load(path).is_ok_and(|config| config.contexts().contains(&context)))

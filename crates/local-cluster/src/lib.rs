@@ -60,6 +60,7 @@ pub use driver::{Deadlines, Driver, EntryNames, Phase, Sight};
 pub use error::{Error, Fault, Kind, texts};
 pub use event::{Event, Events};
 pub use host::{Host, Limits, Merge, Os};
+pub use kubeconfig::has_context;
 pub use lifecycle::Lifecycle;
 pub use listing::{Listed, Listing, list};
 pub use manager::Manager;

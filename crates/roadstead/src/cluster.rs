@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use local_cluster::{
-    Choice, ClusterConfig, Error, Host, Manager, Merge, Registry, State, Status, choose, drivers, list,
+    Choice, ClusterConfig, Error, Host, Manager, Merge, Registry, State, Status, choose, drivers, has_context, list,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -62,6 +62,9 @@ async fn dispatch(args: Args) -> Result<(), Failure> {
             let listing = list(&registry()?, &host).await;
             for problem in &listing.problems {
                 ask::warn(problem);
+            }
+            if listing.clusters.is_empty() && common.output == Output::Table {
+                ask::note("there is no local cluster; roadstead cluster start makes one");
             }
             show::value(common.output, &listing.clusters, || show::listing(&listing))
         }
@@ -183,18 +186,21 @@ struct Cluster {
 
 impl Cluster {
     fn to_ask(common: &Common) -> Result<Self, Failure> {
-        Self::find(common, asking(common))
+        Self::find(common, asking(common), false)
     }
 
     fn to_change(common: &Common, prepare: impl FnOnce(&mut Host)) -> Result<Self, Failure> {
         let mut host = changing(common);
         prepare(&mut host);
-        Self::find(common, host)
+        Self::find(common, host, true)
     }
 
-    fn find(common: &Common, mut host: Host) -> Result<Self, Failure> {
+    fn find(common: &Common, mut host: Host, changes: bool) -> Result<Self, Failure> {
         let given = match &common.config {
-            Some(path) => Some(ClusterConfig::from_file(path)?),
+            Some(path) => Some(ClusterConfig::from_file(path).map_err(|error| Failure {
+                code: kit::exit::USAGE,
+                ..error.into()
+            })?),
             None => None,
         };
         let named = common.driver.clone().or_else(|| {
@@ -215,7 +221,8 @@ impl Cluster {
             &format!("{} cluster {}", choice.driver, common.profile),
             host.dry_run,
         ));
-        if !choice.why.is_empty() {
+        // Who asks is told the driver with the answer.
+        if changes && !choice.why.is_empty() {
             teller.note(&format!("driver {}: {}", choice.driver, choice.why));
         }
         let sink = Arc::clone(&teller);
@@ -244,12 +251,28 @@ impl Cluster {
             self.teller.done("nothing was changed");
             return show::plan(self.output, &self.teller.commands());
         }
-        self.teller.done(done);
+        let waited = self.host.wait || done != "ready";
+        self.teller.done(if waited { done } else { "started" });
         self.show(&self.manager.status().await?)
     }
 
     fn show(&self, status: &Status) -> Result<(), Failure> {
-        show::status(self.output, status, &self.profile, self.manager.limits())
+        let hints = show::Hints {
+            limits: self.manager.limits(),
+            way_in: self.way_in(),
+        };
+        show::status(self.output, status, &self.profile, &hints)
+    }
+
+    /// A command line that reaches the cluster; `None` when nothing would.
+    fn way_in(&self) -> Option<String> {
+        let context = self.manager.context();
+        if has_context(&self.host, &context) {
+            return Some(format!("kubectl --context {context} get namespaces"));
+        }
+        let (driver, profile) = (self.manager.driver(), &self.profile);
+        let own = self.host.own_kubeconfig(&context).exists();
+        own.then(|| format!("roadstead cluster exec --driver {driver} --profile {profile} -- kubectl get namespaces"))
     }
 
     /// A kubeconfig with this cluster alone, and the file of ours that has it.

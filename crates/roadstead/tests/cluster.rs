@@ -233,6 +233,17 @@ fn mistakes_have_their_exit_codes_and_say_what_to_do() {
     let (code, _, err) = machine.said(&format!("start --driver sim --config {bad}"));
     assert_eq!(code, 2);
     assert!(err.contains("bad.yaml") && err.contains("line 2"), "{err}");
+    assert_eq!(machine.said("start --timeout 0s").0, 2);
+    assert_eq!(machine.said("start --config /none.yaml").0, 2);
+    std::fs::write(machine.path("zero.yaml"), "sim: {apiPort: 0}").unwrap();
+    let zero = machine.path("zero.yaml").display().to_string();
+    let (code, _, err) = machine.said(&format!("start --driver sim --config {zero}"));
+    assert!(code == 2 && err.contains("sim.apiPort: ports begin with 1"), "{err}");
+    let (code, out, err) = machine.said("list");
+    assert!(
+        code == 0 && out.lines().count() == 1 && err.contains("roadstead cluster start"),
+        "{out}{err}"
+    );
     let (code, out, err) = machine.said("start --dry-run");
     assert_eq!((code, out.lines().count()), (0, 1), "{err}");
     assert!(out.contains("sim kubernetes --listen 127.0.0.1:"), "{out}");
@@ -393,6 +404,36 @@ fn a_command_takes_our_place_and_a_limit_is_kept() {
             "{line}: {code} {err}"
         );
     }
+}
+
+#[test]
+fn the_way_in_that_is_told_is_one() {
+    let machine = Machine::new();
+    let way = |line: &str| {
+        let (code, out, err) = machine.said(line);
+        assert_eq!(code, 0, "{line}: {err}");
+        let way = out
+            .lines()
+            .find_map(|line| line.strip_prefix("try: "))
+            .map(ToOwned::to_owned);
+        (way, err)
+    };
+    let (alone, _) = way("start --driver sim --no-merge");
+    let alone = alone.unwrap();
+    assert!(!machine.path(".kube/config").exists());
+    assert_eq!(
+        alone,
+        "roadstead cluster exec --driver sim --profile dev -- kubectl get namespaces"
+    );
+    let reaches = alone
+        .replace("roadstead cluster ", "")
+        .replace("kubectl get namespaces", "/bin/true");
+    assert_eq!(machine.said(&reaches).0, 0);
+    let (merged, err) = way("start --driver sim --wait=false");
+    assert_eq!(merged.unwrap(), "kubectl --context sim-dev get namespaces");
+    assert!(err.contains("started") && !err.contains("wait until"), "{err}");
+    assert_eq!(way("start --driver mock").0, None);
+    machine.said("destroy --driver mock --yes");
 }
 
 #[test]

@@ -209,6 +209,7 @@ impl Driver for Kind {
         if config.control_planes == Some(0) {
             return Err(Error::config("kind.controlPlanes", "a cluster has at least one"));
         }
+        config::check_port("kind.apiPort", config.api_port)?;
         let mut wants = Settings::new();
         let mut put = |field: &str, value: Option<String>| {
             if let Some(value) = value {

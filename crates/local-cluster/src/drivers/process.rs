@@ -233,7 +233,15 @@ impl Driver for Process {
     }
 
     fn wants(&self, config: &ClusterConfig) -> Result<Settings, Error> {
-        Ok(config.process.as_ref().map(plan::wants).unwrap_or_default())
+        let Some(section) = &config.process else {
+            return Ok(Settings::new());
+        };
+        config::check_port("process.apiPort", section.api_port)?;
+        config::check_port("process.etcdPort", section.etcd_port)?;
+        if section.api_port.is_some() && section.api_port == section.etcd_port {
+            return Err(Error::config("process.etcdPort", "it is the API server's port too"));
+        }
+        Ok(plan::wants(section))
     }
 
     async fn rehearse(&self, config: &ClusterConfig) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::config::ClusterConfig;
+use crate::config::{self, ClusterConfig};
 use crate::driver::{Deadlines, Driver, EntryNames, Phase, Sight};
 use crate::drivers::daemon::{Daemon, flag};
 use crate::error::{Error, Fault};
@@ -155,6 +155,7 @@ impl Driver for Sim {
 
     fn wants(&self, config: &ClusterConfig) -> Result<Settings, Error> {
         let port = config.sim.as_ref().and_then(|section| section.api_port);
+        config::check_port("sim.apiPort", port)?;
         Ok(port
             .map(|port| ("apiPort".to_owned(), Setting::plain(port)))
             .into_iter()

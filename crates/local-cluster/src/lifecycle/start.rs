@@ -33,6 +33,7 @@ impl Lifecycle {
         let usual = self.driver.deadlines();
         let deadline = Self::deadline(self.host.limits.start, usual.stop + usual.start);
         let _lock = self.lock(deadline).await?;
+        self.host.events.phase("look at what is there");
         let mut sight = self.look().await?;
         if sight.exists() {
             // What restarting cannot apply is refused before the cluster is stopped for nothing.
@@ -150,7 +151,11 @@ impl Lifecycle {
             return Ok(());
         }
         let events = &self.host.events;
-        events.phase("wait until it takes work");
+        events.phase(if self.host.wait {
+            "wait until it takes work"
+        } else {
+            "fetch the kubeconfig"
+        });
         let entry = self.wait_until_ready(seen, deadline).await?;
         self.remember(Step::Ready, wants, Some(&entry));
         events.phase("write the kubeconfig");

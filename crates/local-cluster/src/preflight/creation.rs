@@ -44,6 +44,6 @@ pub(crate) fn programs(host: &Host, driver: &str, needs: &Needs) -> Result<(), E
     let missing = needs.programs.iter().find(|program| host.find(program.name).is_none());
     missing.map_or(Ok(()), |program| {
         let message = format!("{} is not on PATH, and {driver} needs it", program.name);
-        Err(Error::tool(program.called, "run", Fault::BackendMissing, message).advise(program.advice))
+        Err(Error::tool(program.called, "", Fault::BackendMissing, message).advise(program.advice))
     })
 }

@@ -273,7 +273,7 @@ async fn each_binary_may_be_named_by_itself() {
     world.set("TEST_ASSET_ETCD", world.path("nowhere"));
     let error = world.manager("process", "dev").start(&config("")).await.unwrap_err();
     assert_eq!(error.fault(), Some(Fault::BackendMissing));
-    assert!(error.to_string().starts_with("etcd run:"), "{error}");
+    assert!(error.to_string().starts_with("there is no etcd"), "{error}");
 }
 
 #[tokio::test]

@@ -7,16 +7,24 @@ use std::time::Duration;
 use clap::{Subcommand, ValueEnum, ValueHint};
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 failed, 2 the command line or a file makes no sense, 3 not found, 4 exists already, differs or is in
-the wrong state, 5 not allowed, 6 not finished in time, 130 interrupted.
-Exit codes of status: 0 ready, 1 cannot tell, 2 usage, 3 stopped or absent, 4 starting or not ready.
+Exit codes:
+  0  done
+  1  failed
+  2  the command line or a file makes no sense, or --yes is missing
+  3  not found
+  4  exists already, differs, or is in the wrong state
+  5  not allowed
+  6  not finished in time
+  130  interrupted
+Exit codes of status:
+  0  ready
+  1  it cannot be told
+  2  the command line makes no sense
+  3  stopped or absent
+  4  starting or not ready
 exec ends with the exit code of its command.";
 
 /// Run Kubernetes on this machine, through whichever tool is there.
-///
-/// The drivers are auto, colima, k3d, kind, minikube, process (etcd and kube-apiserver without containers) and sim (a
-/// simulated API that needs nothing); mock only remembers, for tests of scripts. Without --driver it is the one the cluster was made with, else the first tool that is
-/// installed, else sim.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Args {
@@ -29,7 +37,9 @@ pub struct Args {
 /// What every subcommand takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Common {
-    /// The driver.
+    /// colima, k3d, kind, minikube, auto (colima on macOS, k3d elsewhere), process (etcd and kube-apiserver without
+    /// containers), sim (a simulated API that needs nothing) or mock (it only remembers) [default: the one the cluster was
+    /// made with, else the first tool that is installed, else sim].
     #[arg(long, global = true, env = "ROADSTEAD_CLUSTER_DRIVER")]
     pub(super) driver: Option<String>,
     /// The cluster's name.
@@ -51,7 +61,10 @@ pub(super) struct Common {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    kit::go_duration::parse(text).map_err(|error| error.to_string())
+    match kit::go_duration::parse(text) {
+        Ok(Duration::ZERO) => Err("it must be more than nothing".to_owned()),
+        outcome => outcome.map_err(|error| error.to_string()),
+    }
 }
 
 /// How results are written.

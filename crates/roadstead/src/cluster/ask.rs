@@ -12,6 +12,11 @@ pub(super) fn warn(text: &str) {
     let _ = writeln!(anstream::stderr(), "{WARNING}warning:{WARNING:#} {text}");
 }
 
+/// Tells somebody who may wonder.
+pub(super) fn note(text: &str) {
+    let _ = writeln!(anstream::stderr(), "{text}");
+}
+
 /// Asks a question that is answered with yes or, in any other way, with no.
 pub(super) async fn confirmed(question: &str) -> bool {
     let mut err = anstream::stderr();

@@ -21,9 +21,17 @@ pub(super) fn value<T: Serialize>(output: Output, value: &[T], table: impl FnOnc
     }
 }
 
+/// What to know of a cluster beside its state.
+pub(super) struct Hints {
+    /// What this kind of cluster cannot do.
+    pub(super) limits: Option<&'static str>,
+    /// A command line that reaches it.
+    pub(super) way_in: Option<String>,
+}
+
 /// Prints the state of one cluster.
-pub(super) fn status(output: Output, status: &Status, profile: &str, limits: Option<&str>) -> Result<(), Failure> {
-    let table = || status_text(status, profile, limits);
+pub(super) fn status(output: Output, status: &Status, profile: &str, hints: &Hints) -> Result<(), Failure> {
+    let table = || status_text(status, profile, hints);
     match output {
         Output::Table => console::value(Format::Table, status, table),
         Output::Json => console::value(Format::Json, status, table),
@@ -35,7 +43,7 @@ pub(super) fn status(output: Output, status: &Status, profile: &str, limits: Opt
 /// Prints what a dry run found out: the commands, one a line for people and shells.
 pub(super) fn plan(output: Output, commands: &[String]) -> Result<(), Failure> {
     let plan = json!({ "dryRun": true, "commands": commands });
-    let lines = || commands.iter().map(|line| format!("{line}\n")).collect();
+    let lines = || commands.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
     match output {
         Output::Table => console::value(Format::Table, &plan, lines),
         Output::Json => console::value(Format::Json, &plan, lines),
@@ -44,7 +52,7 @@ pub(super) fn plan(output: Output, commands: &[String]) -> Result<(), Failure> {
     }
 }
 
-fn status_text(status: &Status, profile: &str, limits: Option<&str>) -> String {
+fn status_text(status: &Status, profile: &str, hints: &Hints) -> String {
     let dash = |text: &str| {
         if text.is_empty() {
             "-".to_owned()
@@ -71,11 +79,8 @@ fn status_text(status: &Status, profile: &str, limits: Option<&str>) -> String {
         lines.push(format!("reason: {}\n", status.reason));
     }
     if status.state == State::Ready {
-        lines.extend(limits.map(|limits| format!("note: {limits}\n")));
-        lines.push(format!(
-            "try: kubectl --context {} get namespaces\n",
-            status.kube_context
-        ));
+        lines.extend(hints.limits.map(|limits| format!("note: {limits}\n")));
+        lines.extend(hints.way_in.iter().map(|line| format!("try: {line}\n")));
     }
     lines.concat()
 }

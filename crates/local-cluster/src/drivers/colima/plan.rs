@@ -1,6 +1,6 @@
 //! What a configuration means to colima.
 
-use crate::config::Colima;
+use crate::config::{self, Colima};
 use crate::error::{Error, Fault};
 use crate::host::Os;
 use crate::needs::Program;
@@ -30,6 +30,7 @@ pub(super) fn wants(config: &Colima, os: &Os) -> Result<Settings, Error> {
     if config.cores == Some(0) {
         return Err(Error::config("colima.cores", "a machine has at least one"));
     }
+    config::check_port("colima.k3sPort", config.k3s_port)?;
     one_of("arch", config.arch.as_ref(), &["host", "aarch64", "x86_64"])?;
     one_of("vmType", config.vm_type.as_ref(), &["qemu", "vz", "krunkit"])?;
     one_of("runtime", config.runtime.as_ref(), &["docker", "containerd"])?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::{Filtered, K3d};
+use crate::config::{self, Filtered, K3d};
 use crate::error::Error;
 use crate::settings::{Setting, Settings};
 
@@ -34,6 +34,7 @@ fn is_channel(image: &str) -> bool {
 }
 
 pub(super) fn wants(config: &K3d) -> Result<Settings, Error> {
+    config::check_port("k3d.apiPort", config.api_port)?;
     let mut wants = Settings::new();
     let mut put = |field: &str, value: String| wants.insert(field.to_owned(), Setting::plain(value));
     if let Some(servers) = config.servers {

@@ -30,7 +30,7 @@ pub(super) struct Binaries {
 pub(super) fn missing(name: &str) -> Error {
     Error::tool(
         name,
-        "run",
+        "",
         Fault::BackendMissing,
         format!("there is no {name} on this machine"),
     )
