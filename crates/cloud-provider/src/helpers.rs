@@ -8,6 +8,10 @@ use std::net::IpAddr;
 use crate::data::Service;
 use crate::names;
 
+mod nodes;
+
+pub use nodes::{add_addresses, has_taint, without_taint};
+
 /// A network, its host bits masked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cidr {

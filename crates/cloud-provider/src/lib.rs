@@ -47,6 +47,8 @@ pub mod rbac;
 pub mod selector;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod upstream_cases;
 
 pub use cloud::{
     Balancer, Cloud, Context, Instances, LoadBalancers, Metadata, OwnedBalancer, Routes, Sighting, Unknown,

@@ -28,6 +28,8 @@ pub mod migration;
 pub mod options;
 mod process;
 mod serve;
+#[cfg(feature = "otel")]
+mod telemetry;
 
 pub use clients::{Clients, Purpose};
 pub use options::{Options, OptionsError};
@@ -159,7 +161,7 @@ impl Manager {
             let _ = writeln!(out, "{} {}", self.command, self.version);
             return Ok(());
         }
-        logs::init(&parsed);
+        let traces = logs::init(&parsed, &self.command);
         let options = Options::new(parsed, &identity())?;
         info!(version = %self.version, "{}", self.command);
         for (name, value) in options.parsed.values() {
@@ -178,7 +180,9 @@ impl Manager {
         let stop = CancellationToken::new();
         tokio::spawn(signals(stop.clone()));
         let process = Process::new(&self.command, &self.version, options, cloud, clients, Clock::system());
-        Ok(Box::pin(process.run(stop)).await?)
+        let ended = Box::pin(process.run(stop)).await;
+        traces.end().await;
+        Ok(ended?)
     }
 
     async fn make_cloud(&self, options: &Options) -> Result<Arc<dyn Cloud>, ManagerError> {

@@ -15,18 +15,21 @@ use kube_kit::{Recorder, retry};
 use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{Instrument as _, debug_span, info, warn};
 
 use super::Shared;
 use super::observe::{Asked, is_ours};
 use super::patch::{self, NodeWriter};
 use crate::data::{Condition, Node, Ready, Taint};
+use crate::helpers::{has_taint, without_taint};
 use crate::names::{CONDITION_INSTANCE, TAINT_SHUTDOWN, TAINT_UNINITIALIZED};
 
 mod guard;
 
 pub use guard::{Guard, GuardOptions, Held, Seen, Verdict};
 
+/// What the shutdown taint does.
+const EFFECT: &str = "NoSchedule";
 /// The longest time between two looks at the cloud while some node is not ready and nothing changes.
 const SLOWEST: Duration = Duration::from_mins(1);
 /// How often a write is tried that meets a conflict, and how long to wait in between; up to twice that.
@@ -108,7 +111,8 @@ impl LifecycleController {
             backoff: self.pace(),
         };
         loop {
-            self.sweep(&mut looks, &stop).await;
+            let span = debug_span!("reconcile", otel.name = "watch over nodes");
+            self.sweep(&mut looks, &stop).instrument(span).await;
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(self.0.options.period) => {}
@@ -223,17 +227,12 @@ impl LifecycleController {
         let inner = &self.0;
         let mut node = node.clone();
         for attempt in 1..=TRIES {
-            let mut taints: Vec<Taint> = node
-                .taints
-                .iter()
-                .filter(|taint| !is_shutdown(taint))
-                .cloned()
-                .collect();
+            let mut taints = without_taint(&node.taints, TAINT_SHUTDOWN, EFFECT);
             if off {
                 taints.push(Taint {
                     key: TAINT_SHUTDOWN.to_owned(),
                     value: String::new(),
-                    effect: "NoSchedule".to_owned(),
+                    effect: EFFECT.to_owned(),
                     added: None,
                 });
             }
@@ -316,12 +315,8 @@ impl LifecycleController {
     }
 }
 
-fn is_shutdown(taint: &Taint) -> bool {
-    taint.key == TAINT_SHUTDOWN && taint.effect == "NoSchedule"
-}
-
 fn has_shutdown_taint(node: &Node) -> bool {
-    node.taints.iter().any(is_shutdown)
+    has_taint(&node.taints, TAINT_SHUTDOWN, EFFECT)
 }
 
 fn condition(status: &str, reason: &str, message: &str) -> Condition {

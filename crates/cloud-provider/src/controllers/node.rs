@@ -14,7 +14,7 @@ use kube_kit::metrics::{Counter, Gauge, Histogram};
 use kube_kit::{Change, Limiter, QueueMetrics, Recorder, Work, WorkQueue, retry};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{Instrument as _, debug, debug_span, info, warn};
 
 use super::Shared;
 use super::observe::{Asked, is_foreign, is_ours};
@@ -160,7 +160,8 @@ impl NodeController {
             };
             linger = LINGER;
             let Some(batch) = batch else { return };
-            let Err(error) = self.sync(batch, failures, stop).await else {
+            let span = debug_span!("reconcile", otel.name = "initialize nodes", nodes = batch.len());
+            let Err(error) = self.sync(batch, failures, stop).instrument(span).await else {
                 (backoff, failures) = (fresh(), 0);
                 continue;
             };
@@ -308,7 +309,8 @@ impl NodeController {
 
     async fn update_nodes(&self, stop: &CancellationToken) {
         loop {
-            self.status_pass(stop).await;
+            let span = debug_span!("reconcile", otel.name = "update nodes");
+            self.status_pass(stop).instrument(span).await;
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(self.0.options.status_frequency) => {}

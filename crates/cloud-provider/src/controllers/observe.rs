@@ -7,6 +7,8 @@ use std::time::Duration;
 use kit::Class;
 use kube_kit::metrics::{Counter, Histogram, Registry};
 use tokio::time::Instant;
+use tracing::field::Empty;
+use tracing::{Instrument as _, debug_span};
 
 use crate::cloud::{Cloud, Sighting, Unknown};
 use crate::data::Node;
@@ -48,7 +50,8 @@ impl Asked {
         call: impl Future<Output = Result<T, CloudError>>,
     ) -> Result<T, CloudError> {
         let began = Instant::now();
-        let answer = call.await;
+        let span = debug_span!("cloud", otel.name = operation, result = Empty);
+        let answer = call.instrument(span.clone()).await;
         let result = match &answer {
             Ok(_) => "success",
             Err(CloudError::Pending { .. }) => "pending",
@@ -63,6 +66,7 @@ impl Asked {
                 Class::Permanent => "permanent",
             },
         };
+        span.record("result", result);
         self.total.inc(&[operation, result]);
         self.seconds.observe(&[operation], began.elapsed().as_secs_f64());
         answer

@@ -15,7 +15,7 @@ use serde_json::json;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{Instrument as _, debug_span, info, warn};
 
 use super::Shared;
 use super::observe::Asked;
@@ -111,7 +111,8 @@ impl RouteController {
             let began = Instant::now();
             // What changed up to now is seen by this run.
             let _ = tokio::time::timeout(Duration::ZERO, self.0.changed.notified()).await;
-            let wait = if self.reconcile(&stop).await {
+            let span = debug_span!("reconcile", otel.name = "reconcile routes");
+            let wait = if self.reconcile(&stop).instrument(span).await {
                 backoff = fresh();
                 if self.0.options.on_change {
                     SAFETY.max(self.0.options.period)

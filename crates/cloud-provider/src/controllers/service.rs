@@ -19,7 +19,7 @@ use kube_kit::{Change, Limiter, QueueMetrics, Recorder, Work, WorkQueue};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{Instrument as _, debug_span, info, warn};
 
 use super::Shared;
 use super::observe::Asked;
@@ -225,7 +225,8 @@ impl ServiceController {
     async fn handle(&self, work: Work<String>) {
         let inner = &self.0;
         let began = Instant::now();
-        let Err(error) = self.sync(work.key()).await else {
+        let span = debug_span!("reconcile", otel.name = "reconcile service", service = %work.key());
+        let Err(error) = self.sync(work.key()).instrument(span).await else {
             info!(service = %work.key(), took = ?began.elapsed(), "finished syncing service");
             return work.finish();
         };

@@ -5,6 +5,8 @@ use super::*;
 use crate::memory::{Instance, Lie, Op};
 use crate::testing::{Process, World, minutes, seconds, uninitialized};
 
+mod provider_id;
+
 fn start(world: &World) -> Process {
     let process = world.start();
     let options = LifecycleOptions {

@@ -397,3 +397,40 @@ async fn routes_that_cannot_be_listed_raise_an_alarm_and_nothing_is_removed() {
     assert!(process.shared.alarms.active().is_empty());
     assert!(world.cloud.route_table().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn every_upstream_case_of_handle_node_update() {
+    type Edit = fn(&mut Value);
+    let cases: [(&str, Edit, bool); 4] = [
+        (
+            "internal address",
+            |node| node["status"]["addresses"][0]["address"] = json!("10.0.9.9"),
+            true,
+        ),
+        (
+            "pod network",
+            |node| node["spec"] = json!({"podCIDR": N2, "podCIDRs": [N2]}),
+            true,
+        ),
+        // Upstream queues an identical object, too: its way of coming back now and then. Here a slow pass does that.
+        ("nothing", |_| {}, false),
+        ("a label", |node| node["metadata"]["labels"] = json!({"a": "b"}), false),
+    ];
+    for (name, edit, acts) in cases {
+        let world = World::new();
+        let cidrs: &[&str] = if name == "pod network" { &[] } else { &[N1] };
+        add_node(&world, "n1", cidrs, "10.0.1.1");
+        let _process = start(&world, SINGLE);
+        seconds(30).await;
+        world.cloud.script().forget();
+        let mut node = world.node("n1").unwrap();
+        edit(&mut node);
+        if name == "internal address" {
+            world.sim.update_status(node).unwrap();
+        } else {
+            world.sim.update(node).unwrap();
+        }
+        seconds(12).await;
+        assert_eq!(!world.cloud.script().calls().is_empty(), acts, "{name}");
+    }
+}

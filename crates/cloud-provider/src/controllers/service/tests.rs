@@ -6,6 +6,7 @@ use crate::memory::{Instance, MemoryBalancer, Op};
 use crate::names::{FINALIZER, LABEL_EXCLUDE, TAINT_TO_BE_DELETED};
 use crate::testing::{Process, World, minutes, seconds};
 
+mod more;
 mod upstream;
 
 fn options() -> ServiceOptions {

@@ -98,7 +98,11 @@ fn every_value_is_checked() {
 
 #[test]
 fn status_updates_are_as_many_as_syncs_unless_said_otherwise() {
+    assert_eq!(options(&["--concurrent-node-syncs=1"]).unwrap().node.updates, 1);
     assert_eq!(options(&["--concurrent-node-syncs=7"]).unwrap().node.updates, 7);
+    // Differs from upstream: unless somebody says otherwise, so many writes are under way at a time.
+    let node = options(&[]).unwrap().node;
+    assert_eq!((node.syncs, node.updates), (NODE_SYNCS, NODE_SYNCS));
     assert_eq!(
         options(&["--concurrent-node-status-updates=2"]).unwrap().node.updates,
         2

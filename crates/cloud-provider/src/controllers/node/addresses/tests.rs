@@ -149,3 +149,69 @@ fn the_nodes_own_host_name_stays_only_when_the_cloud_has_none() {
     );
     assert_eq!(desired_addresses(&node, &say("")).unwrap(), None, "kubelet's are kept");
 }
+
+/// node_controller_test.go, nodeAddressesChangeDetected, and what its map by type gets wrong.
+#[test]
+fn every_upstream_case_of_address_changes() {
+    for (name, old, new, changed) in [
+        (
+            "26: equal",
+            "Int=10.0.0.1 Ext=132.143.154.163",
+            "Int=10.0.0.1 Ext=132.143.154.163",
+            false,
+        ),
+        (
+            "27: another external address",
+            "Int=10.0.0.1 Ext=132.143.154.163",
+            "Int=10.0.0.1 Ext=132.143.154.164",
+            true,
+        ),
+        (
+            "28: one less",
+            "Int=10.0.0.1 Ext=132.143.154.163 Hostname=h",
+            "Int=10.0.0.1 Ext=132.143.154.163",
+            true,
+        ),
+        (
+            "29: one more",
+            "Int=10.0.0.1 Ext=132.143.154.163",
+            "Int=10.0.0.1 Ext=132.143.154.163 IntDNS=h",
+            true,
+        ),
+        (
+            "30: types swapped",
+            "Int=10.0.0.1 Ext=132.143.154.163",
+            "Ext=10.0.0.1 Int=132.143.154.163",
+            true,
+        ),
+        (
+            "two of one type, equal",
+            "Int=10.0.0.1 Int=fd00::1",
+            "Int=10.0.0.1 Int=fd00::1",
+            false,
+        ),
+        // The first of each type is the one that counts, so their order does.
+        (
+            "two of one type, turned round",
+            "Int=10.0.0.1 Int=fd00::1",
+            "Int=fd00::1 Int=10.0.0.1",
+            true,
+        ),
+    ] {
+        // The cloud names no host name: the node's own would be kept, which is none of this.
+        let node = Node {
+            addresses: addresses(old),
+            ..Node::default()
+        };
+        let metadata = Metadata {
+            addresses: addresses(new),
+            ..Metadata::default()
+        };
+        let desired = if name.starts_with("28") {
+            metadata.addresses.clone()
+        } else {
+            desired_addresses(&node, &metadata).unwrap().unwrap()
+        };
+        assert_eq!(desired != node.addresses, changed, "{name}");
+    }
+}
