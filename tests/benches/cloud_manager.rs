@@ -12,12 +12,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use roadstead_tests::cloud_manager::{Bound, Figures, Subject, depot, measure};
+use roadstead_tests::cloud_manager::{Bound, Figures, Subject, depot, equinix_metal, measure};
 
 type Describe = fn(PathBuf) -> Subject;
 
 /// All subjects there are, by name.
-const SUBJECTS: [(&str, Describe); 1] = [("framework", depot::subject)];
+const SUBJECTS: [(&str, Describe); 2] = [("framework", depot::subject), ("equinix-metal", equinix_metal::subject)];
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -15,6 +15,7 @@
 
 mod cluster;
 pub mod depot;
+pub mod equinix_metal;
 mod figures;
 mod front;
 pub mod measure;
