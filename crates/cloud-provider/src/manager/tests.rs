@@ -11,6 +11,7 @@ use crate::testing::{World, minutes, seconds, uninitialized};
 use crate::{names, rbac};
 
 mod crash;
+mod two;
 
 fn options(args: &[&str]) -> Options {
     let base = [
