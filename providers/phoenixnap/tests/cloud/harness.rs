@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::BoxError;
 use cloud_http::Transport;
 use cloud_provider::data::Node;
 use cloud_provider::manager::{Clients, Options, Process, ProcessError, flags::Parsed};
@@ -30,15 +31,17 @@ pub struct World {
     config: Value,
 }
 
-/// A manager that runs in the world. It ends when this is dropped.
+/// A manager that runs in the world. When this is dropped it is dead: nothing that it sends arrives any more.
 pub struct Ran {
     pub stop: CancellationToken,
+    dead: CancellationToken,
     pub metrics: Registry,
     ended: Option<JoinHandle<Result<(), ProcessError>>>,
 }
 
 impl Drop for Ran {
     fn drop(&mut self) {
+        self.dead.cancel();
         self.stop.cancel();
     }
 }
@@ -104,7 +107,15 @@ impl World {
 
     /// A provider of this configuration, on this network.
     pub fn cloud(&self) -> Arc<PhoenixNap> {
-        let transport = Transport::from_service(self.network.clone());
+        self.cloud_until(&CancellationToken::new())
+    }
+
+    /// A provider that is cut off once it is `dead`.
+    fn cloud_until(&self, dead: &CancellationToken) -> Arc<PhoenixNap> {
+        let (network, dead) = (self.network.clone(), dead.clone());
+        let transport = Transport::from_service(tower::service_fn(move |request| {
+            until(dead.clone(), network.clone(), request)
+        }));
         Arc::new(PhoenixNap::new(self.config(), Some(transport), self.clock.clone()).unwrap())
     }
 
@@ -137,11 +148,16 @@ impl World {
         let args = base.iter().chain(args).map(|arg| (*arg).to_owned());
         let options = Options::new(Parsed::parse("test", args).unwrap(), "me").unwrap();
         let (network, token) = (self.network.clone(), token.to_owned());
-        let clients = Clients::new(move |purpose| {
-            let client = client(&network, &token, &purpose.fence);
-            Box::pin(async move { Ok(client) })
+        let dead = CancellationToken::new();
+        let cloud = self.cloud_until(&dead);
+        let clients = Clients::new({
+            let dead = dead.clone();
+            move |purpose| {
+                let client = client(&network, &token, &purpose.fence, &dead);
+                Box::pin(async move { Ok(client) })
+            }
         });
-        let process = Process::new("test", "v0", options, self.cloud(), clients, self.clock.clone());
+        let process = Process::new("test", "v0", options, cloud, clients, self.clock.clone());
         let (stop, metrics) = (CancellationToken::new(), process.metrics().clone());
         let ended = tokio::spawn({
             let stop = stop.clone();
@@ -149,6 +165,7 @@ impl World {
         });
         Ran {
             stop,
+            dead,
             metrics,
             ended: Some(ended),
         }
@@ -302,8 +319,19 @@ impl World {
     }
 }
 
-/// A client of the cluster on this network.
-pub fn client(network: &Network, token: &str, fence: &Fence) -> kube::Client {
+/// Sends a request unless the sender is dead.
+async fn until<S, R>(dead: CancellationToken, mut service: S, request: R) -> Result<S::Response, BoxError>
+where
+    S: tower::Service<R, Error = BoxError>,
+{
+    if dead.is_cancelled() {
+        return Err("the process is dead".into());
+    }
+    service.call(request).await
+}
+
+/// A client of the cluster on this network, until it is `dead`.
+pub fn client(network: &Network, token: &str, fence: &Fence, dead: &CancellationToken) -> kube::Client {
     let bearer = http::HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
     let service = tower::ServiceBuilder::new()
         .layer(fence.layer())
@@ -313,7 +341,10 @@ pub fn client(network: &Network, token: &str, fence: &Fence) -> kube::Client {
                 .insert(http::header::AUTHORIZATION, bearer.clone());
             request
         })
-        .service(network.for_host(KUBERNETES));
+        .service(tower::service_fn({
+            let (kube, dead) = (network.for_host(KUBERNETES), dead.clone());
+            move |request| until(dead.clone(), kube.clone(), request)
+        }));
     kube::Client::new(service, "default")
 }
 

@@ -6,6 +6,7 @@
     reason = "this is test code, which clippy sees only in test functions"
 )]
 
+mod balancers;
 mod crash;
 mod credentials;
 mod harness;

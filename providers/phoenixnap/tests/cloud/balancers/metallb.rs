@@ -1,0 +1,85 @@
+//! MetalLB by layer 2 as the one who announces.
+
+use phoenixnap_sim::Settings;
+use serde_json::{Value, json};
+
+use super::announced_by;
+use crate::harness::{World, minutes};
+
+/// Teaches the API server the kinds of MetalLB.
+fn install_metallb(world: &World) {
+    for (plural, kind) in [
+        ("ipaddresspools", "IPAddressPool"),
+        ("l2advertisements", "L2Advertisement"),
+    ] {
+        let schema = json!({
+            "type": "object", "properties": {"spec": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
+        });
+        let definition = json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {"name": format!("{plural}.metallb.io")},
+            "spec": {
+                "group": "metallb.io", "scope": "Namespaced",
+                "names": {"plural": plural, "singular": kind.to_lowercase(), "kind": kind, "listKind": format!("{kind}List")},
+                "versions": [
+                    {"name": "v1beta1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}},
+                ],
+            },
+        });
+        world.kube.create(definition).unwrap();
+    }
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "metallb-system"}});
+    world.kube.create(namespace).unwrap();
+}
+
+fn specs(world: &World, plural: &str) -> Vec<Value> {
+    let objects = world.kube.list(&format!("{plural}.metallb.io"));
+    objects.into_iter().map(|mut object| object["spec"].take()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_address_has_a_pool_and_all_pools_one_advertisement() {
+    let world = announced_by("metallb", Settings::default(), json!({}), 1);
+    install_metallb(&world);
+    world.add_service("a", &json!({}));
+    world.add_service("b", &json!({}));
+    let _ran = world.run(&[]);
+    world.until_served(&["a", "b"]).await;
+    let (a, b) = (world.ingress("a")[0].clone(), world.ingress("b")[0].clone());
+    let mut pools: Vec<String> = specs(&world, "ipaddresspools")
+        .iter()
+        .map(|spec| spec["addresses"][0].as_str().unwrap().to_owned())
+        .collect();
+    pools.sort();
+    let mut expected = [format!("{a}/32"), format!("{b}/32")];
+    expected.sort();
+    assert_eq!(pools, expected);
+    let advertisements = specs(&world, "l2advertisements");
+    assert_eq!(advertisements.len(), 1);
+    assert_eq!(advertisements[0]["ipAddressPools"], json!(["default.a", "default.b"]));
+    assert_eq!(world.service("a").unwrap()["spec"]["loadBalancerIP"], a);
+    for name in ["a", "b"] {
+        world.delete_service(name);
+    }
+    world.until_no_blocks().await;
+    minutes(1).await;
+    assert_eq!(
+        (specs(&world, "ipaddresspools"), specs(&world, "l2advertisements")),
+        (vec![], vec![])
+    );
+}
+
+/// Nothing is bought that nobody would announce.
+#[tokio::test(start_paused = true)]
+async fn without_metallb_nothing_is_bought() {
+    let world = announced_by("metallb", Settings::default(), json!({}), 1);
+    world.add_service("a", &json!({}));
+    let _ran = world.run(&[]);
+    minutes(10).await;
+    assert_eq!(world.bought(), 0);
+    let warnings = world.warnings("a");
+    assert!(
+        warnings.iter().any(|text| text.contains("install MetalLB")),
+        "{warnings:?}"
+    );
+}
