@@ -29,7 +29,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kit::Class;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use kube_kit::{Recorder, Store, Watch, retry};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tracing::{info, warn};
 
 use crate::client::MetalClient;
@@ -199,6 +199,20 @@ impl ControlPlane {
         let services: Api<core::Service> = Api::namespaced(context.client.clone(), SYSTEM);
         if let Some(wanted) = mirror::service(source, ports, way, known.as_deref()) {
             info!("applying the Service of the control plane");
+            if let Some(known) = &known
+                && mirror::has_foreign_ports(known, &wanted)
+            {
+                // Applying adds to ports that somebody else wrote, and two of one name are refused.
+                let ports = json!({ "spec": { "ports": wanted["spec"]["ports"] } });
+                let replace = PatchParams {
+                    field_manager: Some(MANAGER.to_owned()),
+                    ..PatchParams::default()
+                };
+                services
+                    .patch(CONTROL_PLANE_SERVICE, &replace, &Patch::Merge(ports))
+                    .await
+                    .map_err(|error| MirrorError::Service(Box::new(error)))?;
+            }
             services
                 .patch(CONTROL_PLANE_SERVICE, &params, &Patch::Apply(wanted))
                 .await

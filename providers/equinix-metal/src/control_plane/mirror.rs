@@ -108,6 +108,16 @@ fn is_same(known: &Service, ports: &[ServicePort], way: &Way, annotations: &BTre
         && annotations.iter().all(has)
 }
 
+/// Whether a Service has ports that are not among the wanted ones.
+pub(super) fn has_foreign_ports(known: &Service, wanted: &Value) -> bool {
+    let wanted = wanted.pointer("/spec/ports").and_then(Value::as_array);
+    let is_wanted = |port: &ServicePort| {
+        let same = |one: &Value| one["port"] == port.port && one["protocol"] == port.protocol.as_str();
+        wanted.into_iter().flatten().any(same)
+    };
+    known.kind == "LoadBalancer" && !known.ports.iter().all(is_wanted)
+}
+
 /// The status to be applied; nothing when it is as it should be, and where the service controller sees to it.
 pub(super) fn status(way: &Way, known: Option<&Service>) -> Option<Value> {
     let Way::Address(address) = way else { return None };

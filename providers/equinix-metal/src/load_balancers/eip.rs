@@ -10,7 +10,7 @@
 //! Deleting goes backwards, the reservation last: as long as it is there, whoever comes again knows that there is something
 //! left to do.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -25,6 +25,7 @@ use cloud_provider::helpers::Cidr;
 use cloud_provider::{Balancer, CloudError, Context, OwnedBalancer};
 use kit::Class;
 use tokio::sync::RwLock;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::{Running, is_control_plane};
@@ -41,6 +42,8 @@ const ANNOTATION_ADDRESS: &str = "metal.equinix.com/eip-address";
 const ANNOTATION_TAG: &str = "metal.equinix.com/eip-tag";
 /// How often nodes are looked after although nothing happened.
 const REFRESH: Duration = Duration::from_mins(1);
+/// How long a reservation whose answer was lost may take to show in lists.
+const DOUBT: Duration = Duration::from_secs(20);
 /// How soon a reservation that somebody has to approve is looked at again.
 const APPROVAL: Duration = Duration::from_mins(1);
 
@@ -57,8 +60,19 @@ pub(super) struct EipBalancers {
     address: ServiceAddress,
     /// What is announced, by Service.
     known: Mutex<BTreeMap<String, Known>>,
+    /// What this process reserved, by the Service's UID: lists may be late to show it.
+    made: Mutex<HashMap<String, Made>>,
     /// Read by whoever works on one Service, written by whoever announces all of them again.
     gate: RwLock<()>,
+}
+
+/// What came of asking for a reservation.
+#[derive(Clone)]
+enum Made {
+    /// It has this ID.
+    Reserved(String),
+    /// The answer was lost at this moment.
+    InDoubt(Instant),
 }
 
 #[derive(Clone)]
@@ -101,6 +115,7 @@ impl EipBalancers {
             announcer,
             address: ServiceAddress::new(kube(), address),
             known: Mutex::default(),
+            made: Mutex::default(),
             gate: RwLock::default(),
         }
     }
@@ -117,6 +132,38 @@ impl EipBalancers {
             );
             CloudError::new(error.class(), text).because(error)
         })
+    }
+
+    fn made(&self) -> MutexGuard<'_, HashMap<String, Made>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The project's reservations, with the one that this process made for the Service and that the list does not show yet:
+    /// whoever believed the list would reserve another, and another.
+    async fn reservations_for(&self, service: &Service) -> Result<Vec<Reservation>, CloudError> {
+        let mut all = self.reservations().await?;
+        let made = self.made().get(&service.uid).cloned();
+        let Some(Made::Reserved(id)) = made.filter(|_| !service.uid.is_empty()) else {
+            return Ok(all);
+        };
+        if !all.iter().any(|one| one.id == id) {
+            match self.client.reservation(&id).await {
+                Ok(reservation) => all.push(reservation),
+                Err(error) if error.is_not_found() => drop(self.made().remove(&service.uid)),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(all)
+    }
+
+    /// Fails while a reservation that was asked for, and whose answer was lost, may still show.
+    fn without_doubt(&self, service: &Service) -> Result<(), CloudError> {
+        let left = match self.made().get(&service.uid) {
+            Some(Made::InDoubt(since)) => DOUBT.checked_sub(since.elapsed()),
+            _ => None,
+        };
+        let text = "the answer to a request for an IP reservation was lost; waiting whether it shows";
+        left.map_or(Ok(()), |left| Err(CloudError::pending(text, left)))
     }
 
     fn choice(&self, running: &Running, service: &Service, reservations: &[Reservation]) -> Result<Choice, CloudError> {
@@ -162,7 +209,7 @@ impl EipBalancers {
         service: &Service,
         nodes: &[Arc<Node>],
     ) -> Result<Balancer, CloudError> {
-        let reservations = self.reservations().await?;
+        let reservations = self.reservations_for(service).await?;
         if is_control_plane(service) {
             // Its address is looked after by the control plane's own task, and announced by nobody.
             let address = self.control_plane(&reservations).ok_or_else(|| {
@@ -222,13 +269,19 @@ impl EipBalancers {
         let location = places
             .choose()
             .map_err(|error| CloudError::new(Class::Invalid, error.to_string()))?;
+        self.without_doubt(service)?;
         // Costs money: only where it can be used.
         self.announcer.check().await?;
         running.context.fence.check().map_err(fenced)?;
         let request = reservations::request(&running.cluster, service, location);
         let reserved = self.client.reserve(&request).await.map_err(|error| {
+            if error.is_ambiguous() {
+                self.made().insert(service.uid.clone(), Made::InDoubt(Instant::now()));
+            }
             CloudError::new(error.class(), "failed to request an IP for the load balancer").because(error)
         })?;
+        self.made()
+            .insert(service.uid.clone(), Made::Reserved(reserved.id.clone()));
         match (reserved.address.parse(), reservations::network(&reserved)) {
             (Ok(address), Some(network)) if reservations::is_usable(&reserved) => Ok((address, network)),
             _ => Err(choose::waiting(&reserved)),
@@ -321,7 +374,7 @@ impl EipBalancers {
         self.announcer.withdraw(service).await?;
         self.address.clear(service).await?;
         let tags = reservations::tags(&running.cluster, service);
-        let all = self.reservations().await?;
+        let all = self.reservations_for(service).await?;
         for reservation in reservations::find(&all, &tags, "") {
             running.context.fence.check().map_err(fenced)?;
             self.client.release(&reservation.id).await.map_err(|error| {
@@ -330,6 +383,8 @@ impl EipBalancers {
                 CloudError::new(error.class(), text).because(error)
             })?;
         }
+        self.without_doubt(service)?;
+        self.made().remove(&service.uid);
         self.fall_silent(running, service).await
     }
 
