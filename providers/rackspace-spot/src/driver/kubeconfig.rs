@@ -1,5 +1,7 @@
 //! What a kubeconfig says about reaching a cluster. Mirrors `driver/util.go` of the Go driver; file names are ignored.
 
+mod yaml;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::SecretString;
@@ -113,8 +115,7 @@ fn find<T>(list: Vec<Named<T>>, name: &str) -> Option<T> {
 
 /// Reads the current context.
 pub fn parse(yaml: &str) -> Result<Access, KubeconfigError> {
-    // By way of a plain value: reading the types straight from YAML costs the binary more than the rest of this module.
-    let value: serde_json::Value = serde_saphyr::from_str(yaml).map_err(|_| KubeconfigError::Parse)?;
+    let value = yaml::read(yaml).ok_or(KubeconfigError::Parse)?;
     let file: File = serde_json::from_value(value).map_err(|_| KubeconfigError::Parse)?;
     let current = file.current_context.filter(|name| !name.is_empty());
     let current = current.ok_or(KubeconfigError::NoCurrentContext)?;
