@@ -139,10 +139,8 @@ def take_over(engine, provider):
     check(not provider.writes(before), "and left alone")
 
     importing = {"importExistingCluster": True, "importCloudspaceName": name, "rackspaceSpotRegion": ""}
-    # Nothing is known of it, so there is nothing to hand back with the error.
-    told = engine.refused(engine.stub.Create, pb.CreateRequest(driver_options=world.options(
-        provider, cluster, **{**importing, "importCloudspaceName": "nowhere"})))
-    check(told and "not found" in told, f"what is not there cannot be imported: {told}")
+    told = engine.create(cluster, **{**importing, "importCloudspaceName": "nowhere"}).create_error
+    check("not found" in told, f"what is not there cannot be imported: {told}")
     info = engine.create(cluster, **importing)
     check(info.create_error == "", f"it is imported {info.create_error}")
     info = engine.post_check(info)

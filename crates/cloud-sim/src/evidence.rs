@@ -30,6 +30,9 @@ const LOGGED: &str = "trace,h2=debug,hyper=debug,hyper_util=debug,mio=debug,rust
 pub fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
+        if tracing::dispatcher::has_been_set() {
+            return;
+        }
         let Some(file) = open("log") else { return };
         let subscriber = tracing_subscriber::fmt()
             .with_env_filter(EnvFilter::new(LOGGED))

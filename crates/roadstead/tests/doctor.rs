@@ -154,6 +154,7 @@ fn a_proxy_is_gone_through_and_named_when_it_fails() {
 
     let proxy = closed_port();
     let password = "pr0xy-passw0rd";
+    cloud_sim::evidence::plant(password);
     let home = Home::new("https://spot.test").with("HTTPS_PROXY", &format!("http://me:{password}@{proxy}"));
     let findings = examine(&home, 1);
     for check in [LOGIN, API] {

@@ -101,6 +101,12 @@ fn a_cluster_is_created_changed_and_removed() {
         let told: Value = serde_json::from_str(&home.ok(words)).unwrap();
         assert_eq!(told.pointer(member), Some(&value), "{words:?}: {told}");
     }
+    let all = home.run(&["engine", "update", "demo", "-vvv"]);
+    assert!(
+        all.err.contains("TRACE") && all.err.contains("log in to Rackspace Spot"),
+        "{}",
+        all.err
+    );
     let table = home.ok(&["engine", "inspect", "demo", "-o", "table"]);
     assert!(
         table.starts_with("MEMBER") && table.contains("nodeCount             4"),
