@@ -58,7 +58,7 @@ impl MetalInstances {
         match self.client.device(id).await {
             // Deleted is said of this very device.
             Ok(device) if device.state == "deleted" => Sighting::Gone,
-            Ok(device) if device.id == id => sighting(&device, node),
+            Ok(device) if device.id.eq_ignore_ascii_case(id) => sighting(&device, node),
             Ok(device) => failed(CloudError::new(
                 Class::Transient,
                 format!("the API answered device {id} with {:?}", device.id),

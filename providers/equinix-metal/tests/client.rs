@@ -245,6 +245,16 @@ async fn an_answer_without_its_list_is_not_an_empty_list() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_list_without_an_end_ends() {
+    let world = World::new();
+    let body = json!({"devices": [{"id": "a"}], "meta": {"current_page": 1, "last_page": 4_000_000_000_u32}});
+    world.fault(Fault::status(200).body(body).on("GET", "/devices$").times(1_000_000));
+    let error = client(&world).devices().await.unwrap_err();
+    assert_eq!(error.class(), Class::Permanent);
+    assert!(world.sent() <= 1000, "{}", world.sent());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reservation_whose_answer_was_lost_is_not_made_again_blindly() {
     let world = World::new();
     for fault in [

@@ -10,7 +10,7 @@ impl MetalClient {
     pub async fn devices(&self) -> MetalResult<Vec<Device>> {
         const OPERATION: &str = "list devices";
         let path = path(&["projects", &self.0.project, "devices"]);
-        let call = pages::all(&self.0.api, OPERATION, &path, "devices", &[]);
+        let call = pages::all(&self.0.api, OPERATION, &path, &[]);
         timed(&self.0.meter, OPERATION, call).await
     }
 
@@ -38,7 +38,7 @@ impl MetalClient {
         const OPERATION: &str = "list device networks";
         let path = path(&["projects", &self.0.project, "devices"]);
         let include = [("include", "ip_addresses.parent_block,parent_block")];
-        let call = pages::all(&self.0.api, OPERATION, &path, "devices", &include);
+        let call = pages::all(&self.0.api, OPERATION, &path, &include);
         timed(&self.0.meter, OPERATION, call).await
     }
 }

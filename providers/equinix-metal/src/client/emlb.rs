@@ -226,9 +226,10 @@ impl EmlbClient {
             let items = answer.get_mut(key).map(Value::take);
             let items = items.ok_or_else(|| unreadable(format!("the answer has no {key}")))?;
             let items: Result<Option<Vec<T>>, _> = serde_json::from_value(items);
-            items
-                .map(Option::unwrap_or_default)
-                .map_err(|error| unreadable(format!("the answer cannot be understood: {error}")))
+            items.map(Option::unwrap_or_default).map_err(|error| {
+                let text = self.api.secrets().tidy(&error.to_string());
+                unreadable(format!("the answer cannot be understood: {text}"))
+            })
         };
         timed(&self.meter, operation, call).await
     }

@@ -47,7 +47,7 @@ impl MetalClient {
             Assignments::Included => &[("include", "assignments")],
             Assignments::Links => &[],
         };
-        let call = pages::all(&self.0.api, OPERATION, &path, "ip_addresses", query);
+        let call = pages::all(&self.0.api, OPERATION, &path, query);
         timed(&self.0.meter, OPERATION, call).await
     }
 

@@ -4,7 +4,6 @@ use cloud_http::Client;
 use http::Method;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use super::PAGE;
 use super::lenient::nullable;
@@ -21,20 +20,21 @@ struct Meta {
     last_page: u32,
 }
 
+/// An answer without its list is not an empty list, so that one has no default.
 #[derive(Deserialize)]
-struct Page {
+#[serde(bound = "T: DeserializeOwned")]
+struct Page<T> {
+    #[serde(alias = "devices", alias = "ip_addresses", deserialize_with = "nullable")]
+    items: Vec<T>,
     #[serde(default, deserialize_with = "nullable")]
     meta: Meta,
-    #[serde(flatten)]
-    rest: serde_json::Map<String, Value>,
 }
 
-/// All items of the list that stands under `key` in each page.
+/// All items of a list of devices or addresses.
 pub(super) async fn all<T: DeserializeOwned>(
     api: &Client,
     operation: &'static str,
     path: &str,
-    key: &str,
     query: &[(&str, &str)],
 ) -> Result<Vec<T>, cloud_http::Error> {
     let mut all = Vec::new();
@@ -46,20 +46,8 @@ pub(super) async fn all<T: DeserializeOwned>(
         for (name, value) in query {
             call = call.query(name, *value);
         }
-        let mut page: Page = call.json().await?;
-        let unreadable = |text: String| cloud_http::Error::new(operation, kit::Class::Transient, text);
-        // An answer without its list is not an empty list.
-        let items = page
-            .rest
-            .remove(key)
-            .ok_or_else(|| unreadable(format!("the answer has no {key}")))?;
-        let items: Option<Vec<T>> = serde_json::from_value(items).map_err(|error| {
-            unreadable(format!(
-                "the answer cannot be understood: {}",
-                api.secrets().tidy(&error.to_string())
-            ))
-        })?;
-        all.extend(items.unwrap_or_default());
+        let page: Page<T> = call.json().await?;
+        all.extend(page.items);
         // Without page numbers this was all.
         if page.meta.last_page <= page.meta.current_page.max(number) {
             return Ok(all);

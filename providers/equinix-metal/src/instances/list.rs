@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::client::{Device, MetalClient, MetalError, MetalResult};
+use crate::client::{Device, Href, IpAddress, MetalClient, MetalError, MetalResult};
 
 /// What a list of the project's devices showed.
 #[derive(Debug)]
@@ -34,6 +34,7 @@ impl Listed {
             by_address: HashMap::new(),
             devices: Vec::new(),
         };
+        devices.iter_mut().for_each(cut);
         for (n, device) in devices.iter().enumerate() {
             listed.by_id.insert(device.id.clone(), n);
             listed.by_host.entry(device.hostname.clone()).or_default().push(n);
@@ -67,6 +68,20 @@ impl Listed {
             .collect();
         places.into_iter().filter_map(|n| self.devices.get(*n)).collect()
     }
+}
+
+/// Leaves of a device what is read: lists of thousands are kept.
+fn cut(device: &mut Device) {
+    (device.tags, device.project) = (Vec::new(), Href::default());
+    let ips = std::mem::take(&mut device.ip_addresses).into_iter();
+    let ips = ips.filter(|ip| !ip.address.is_empty()).map(|ip| IpAddress {
+        address: ip.address,
+        public: ip.public,
+        management: ip.management,
+        ..IpAddress::default()
+    });
+    device.ip_addresses = ips.collect();
+    device.ip_addresses.shrink_to_fit();
 }
 
 /// Lists devices, and keeps the last list for a while.
