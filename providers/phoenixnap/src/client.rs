@@ -86,7 +86,7 @@ impl PnapClient {
                 .secrets(secrets.clone())
                 .metrics(metrics.clone())
                 .clock(settings.clock.clone())
-                .user_agent(concat!("cloud-provider-phoenixnap/", env!("CARGO_PKG_VERSION")))
+                .user_agent(format!("cloud-provider-phoenixnap/{}", crate::VERSION))
                 // Thousands of servers come in one list.
                 .max_reply(64 * 1024 * 1024);
             match &settings.transport {

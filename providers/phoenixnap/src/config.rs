@@ -137,13 +137,22 @@ impl Config {
         if self.base_url != BASE_URL || self.token_url != TOKEN_URL {
             info!("API: {}, tokens from {}", self.base_url, self.token_url);
         }
-        if self.token_url.starts_with("http://") || self.base_url.starts_with("http://") {
+        if [&self.token_url, &self.base_url].iter().any(|url| is_readable(url)) {
             warn!("credentials are sent over a connection that anybody on the way can read: use https");
         }
         if self.api_server_port != 0 {
             warn!("apiServerPort is accepted and has no effect");
         }
     }
+}
+
+/// Whether what is sent there can be read on its way: without TLS, and not on this machine.
+fn is_readable(url: &str) -> bool {
+    let uri: Option<http::Uri> = url.parse().ok();
+    let host = uri.as_ref().and_then(http::Uri::host).unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let here = bare == "localhost" || bare.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
+    url.starts_with("http://") && !here
 }
 
 /// A location must look like one. One that is not known is only told: there may be new ones.

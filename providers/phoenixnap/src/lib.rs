@@ -31,3 +31,9 @@ pub use config::{
 pub use instances::PnapInstances;
 pub use load_balancers::{ANNOTATION_ASSIGNED, PnapLoadBalancers};
 pub use provider_id::{PROVIDER_NAME, ProviderId, ProviderIdError};
+
+/// The version that `make` builds, else the crate's.
+pub const VERSION: &str = match option_env!("BUILD_VERSION") {
+    Some(version) if !version.is_empty() => version,
+    _ => env!("CARGO_PKG_VERSION"),
+};

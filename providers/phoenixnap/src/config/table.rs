@@ -146,6 +146,8 @@ pub const SETTINGS: [Setting; 12] = [
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use cloud_provider::config::ConfigError;
 
     use super::*;
@@ -179,7 +181,7 @@ mod tests {
     fn defaults_are_those_of_the_table() {
         let mut file = String::from(r#"{"clientID": "a", "clientSecret": "b""#);
         for setting in SETTINGS.iter().filter(|setting| !setting.default.is_empty()) {
-            file += &format!(", {:?}: {:?}", setting.key, setting.default);
+            write!(file, ", {:?}: {:?}", setting.key, setting.default).unwrap();
         }
         let given = Config::read(Some((file + "}").as_bytes()), |_| None).unwrap();
         let bare = Config::read(Some(br#"{"clientID": "a", "clientSecret": "b"}"#), |_| None).unwrap();

@@ -159,3 +159,17 @@ fn nothing_that_is_told_shows_the_secret() {
     let config = with(&[]).unwrap();
     assert!(!format!("{config:?}").contains("s3cret"));
 }
+
+#[test]
+fn only_what_leaves_the_machine_without_tls_can_be_read_by_others() {
+    for (url, expected) in [
+        ("https://api.phoenixnap.com", false),
+        ("http://127.0.0.1:8080", false),
+        ("http://localhost", false),
+        ("http://[::1]:80/token", false),
+        ("http://api.example", true),
+        ("http://10.0.0.1", true),
+    ] {
+        assert_eq!(is_readable(url), expected, "{url}");
+    }
+}
