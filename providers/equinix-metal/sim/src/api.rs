@@ -33,6 +33,16 @@ use crate::service::{Rate, Service};
 /// Where the Metal API is.
 pub(crate) const BASE: &str = "/metal/v1";
 
+/// What an API says that will end.
+const DEPRECATION: [(&str, &str); 3] = [
+    ("deprecation", "true"),
+    ("sunset", "Tue, 30 Jun 2026 00:00:00 GMT"),
+    (
+        "link",
+        "<https://deploy.equinix.com/blog/sunsetting-equinix-metal>; rel=\"sunset\"",
+    ),
+];
+
 /// The only user.
 pub(crate) const USER_ID: &str = "2e0b4c7a-6c0f-4f3e-9a55-0c6f2a7d1e10";
 
@@ -107,6 +117,11 @@ async fn dress(State(service): State<Arc<Service>>, request: Request, next: Next
     headers.insert("x-ratelimit-reset", reset.into());
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert("x-request-id", id);
+    }
+    if service.with(|world| world.settings.deprecated) {
+        for (name, value) in DEPRECATION {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
     }
     response
 }

@@ -22,6 +22,7 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
         .route("/_sim/leaks", get(leaks))
         .route("/_sim/devices/{id}/state", post(set_state).put(set_state))
         .route("/_sim/devices/{id}/announce", post(announce).put(announce))
+        .route("/_sim/projects/{project}/delete", post(delete_project))
         .route("/_sim/ips/{id}/approve", post(approve))
         .route("/_sim/ips/{id}/deny", post(deny))
         .route("/_sim/bgp/{project}/approve", post(approve_bgp))
@@ -84,6 +85,16 @@ fn by_name(world: &World, name: &str) -> Result<String, Failure> {
     let mut devices = world.devices.iter();
     let found = devices.find(|device| device.id == name || device.hostname == name);
     found.map(|device| device.id.clone()).ok_or_else(Failure::not_found)
+}
+
+/// Takes a project away from under everybody who still names it.
+async fn delete_project(State(service): State<Arc<Service>>, Path(id): Path<String>) -> Response {
+    let gone = |world: &mut World| {
+        let project = world.projects.get_mut(&id).ok_or_else(Failure::not_found)?;
+        project.gone = true;
+        Ok(())
+    };
+    change(&service, gone).into_response()
 }
 
 async fn approve(State(service): State<Arc<Service>>, Path(id): Path<String>) -> Response {

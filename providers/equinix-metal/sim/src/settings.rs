@@ -77,6 +77,8 @@ pub struct Settings {
 
     /// How many requests a key may make in how much time; any number when not given.
     pub rate_limit: Option<RateLimit>,
+    /// Whether every answer says that the API is deprecated and when it ends.
+    pub deprecated: bool,
     /// What is wrong with answers that are right otherwise.
     pub oddities: Vec<Oddity>,
 }
@@ -138,6 +140,7 @@ impl Default for Settings {
             token_ttl: Duration::from_hours(1),
             duplicate_port: 409,
             rate_limit: None,
+            deprecated: false,
             oddities: Vec::new(),
         }
     }

@@ -53,6 +53,12 @@ pub(crate) struct World {
     pub(crate) now: Timestamp,
     #[serde(skip)]
     pub(crate) seed: u64,
+    /// Until when no device changes by itself; long ago when that is not known.
+    #[serde(skip)]
+    quiet_until: Timestamp,
+    /// The addresses that devices have.
+    #[serde(skip)]
+    taken: addresses::Taken,
     pub(crate) settings: Settings,
     /// Who may ask; without any, everybody.
     pub(crate) keys: BTreeMap<String, Key>,
@@ -83,6 +89,8 @@ impl World {
         Self {
             now,
             seed,
+            quiet_until: Timestamp::default(),
+            taken: addresses::Taken::default(),
             settings,
             keys: seed::keys(),
             metros: seed::metros(),

@@ -18,7 +18,11 @@ async fn every_answer_says_what_it_is_and_how_much_may_still_be_asked() {
         ] {
             assert!(headers.contains_key(name), "{path}: no {name}");
         }
+        assert!(!headers.contains_key("sunset"));
     }
+    client.sim.set(|settings| settings.deprecated = true);
+    let link = client.get("user").await.headers["link"].clone();
+    assert!(link.to_str().unwrap().contains("rel=\"sunset\""), "{link:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -115,9 +119,12 @@ async fn a_write_may_be_done_although_the_answer_says_it_failed() {
 async fn a_deleted_project_takes_everything_with_it() {
     let client = Client::new(Settings::default());
     let id = client.sim.add_device("n1");
-    let mut state = client.sim.state();
-    state["projects"][0]["gone"] = json!(true);
-    client.sim.replace(state).unwrap();
+    let delete = format!("projects/{}/delete", crate::PROJECT_ID);
+    assert_eq!(client.control("POST", &delete, Value::Null).await.status, 204);
+    assert_eq!(
+        client.control("POST", "projects/x/delete", Value::Null).await.status,
+        404
+    );
     for path in [
         format!("projects/{}/devices", crate::PROJECT_ID),
         format!("devices/{id}"),

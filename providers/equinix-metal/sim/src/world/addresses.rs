@@ -1,6 +1,8 @@
 //! Which addresses there are, and which of them are free.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use super::net::{netmask_v6, network_v6};
 use super::reservations::{Reservation, ReservationKind, ReservationState};
@@ -21,6 +23,36 @@ const PRIVATE_CIDR: u8 = 25;
 /// The size of a project's IPv6 network in a metro.
 const IPV6_CIDR: u8 = 56;
 
+/// The addresses that devices have. A copy costs nothing until one side changes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Taken(Arc<Sets>);
+
+#[derive(Clone, Debug, Default)]
+struct Sets {
+    v4: BTreeSet<Block>,
+    v6: BTreeSet<Ipv6Addr>,
+}
+
+impl Taken {
+    pub(super) fn add(&mut self, nic: &Nic) {
+        let sets = Arc::make_mut(&mut self.0);
+        match nic.address.parse() {
+            Ok(IpAddr::V4(address)) => sets.v4.insert(Block::around(address, 31)),
+            Ok(IpAddr::V6(address)) => sets.v6.insert(address),
+            Err(_) => false,
+        };
+    }
+
+    pub(super) fn remove(&mut self, nic: &Nic) {
+        let sets = Arc::make_mut(&mut self.0);
+        match nic.address.parse() {
+            Ok(IpAddr::V4(address)) => sets.v4.remove(&Block::around(address, 31)),
+            Ok(IpAddr::V6(address)) => sets.v6.remove(&address),
+            Err(_) => false,
+        };
+    }
+}
+
 impl World {
     /// Gives a device the management addresses it was ordered with, if it has none yet.
     pub(super) fn give_addresses(&mut self, id: &str) {
@@ -40,42 +72,35 @@ impl World {
                 (4, false) => self.private_nic(&project, &metro),
                 _ => Some(self.ipv6_nic(&project, &metro)),
             };
-            nics.extend(nic);
+            if let Some(nic) = nic {
+                self.taken.add(&nic);
+                nics.push(nic);
+            }
         }
         if let Some(device) = self.devices.get_mut(id) {
             device.nics = nics;
         }
     }
 
-    fn nics(&self) -> impl Iterator<Item = &Nic> {
-        self.devices.iter().flat_map(|device| &device.nics)
-    }
-
-    fn taken_by_nics(&self) -> Vec<Block> {
-        self.nics()
-            .filter_map(|nic| Some(Block::around(nic.address.parse().ok()?, 31)))
-            .collect()
-    }
-
     fn public_nic(&mut self, metro: &str) -> Option<Nic> {
         let (pool, _) = self.public_pools(metro)?;
-        let block = pool.room(31, self.taken_by_nics())?;
+        let block = pool.room(31, &self.taken.0.v4)?;
         Some(self.nic(block, true, None))
     }
 
     fn private_nic(&mut self, project: &str, metro: &str) -> Option<Nic> {
-        let taken = self.taken_by_nics();
+        let taken = &self.taken.0.v4;
         let free = self
             .management_blocks(project, metro, ReservationKind::PrivateIpv4)
             .find_map(|own| {
-                let block = own.block()?.room(31, taken.clone())?;
+                let block = own.block()?.room(31, taken)?;
                 Some((block, own.id.clone()))
             });
         if let Some((block, parent)) = free {
             return Some(self.nic(block, false, Some(parent)));
         }
         let pool = Block::around(PRIVATE_MANAGEMENT.0, PRIVATE_MANAGEMENT.1);
-        let whole = pool.room(PRIVATE_CIDR, self.taken_blocks())?;
+        let whole = pool.room(PRIVATE_CIDR, &self.taken_blocks())?;
         let block = whole.room(31, taken)?;
         let network = whole.network().to_string();
         let parent = self.management_block(project, metro, ReservationKind::PrivateIpv4, network, PRIVATE_CIDR);
@@ -97,16 +122,17 @@ impl World {
             (network, parent)
         });
         let base = network.parse().unwrap_or(IPV6);
-        let free = (0..=u32::MAX).map(|n| network_v6(base, 127, n)).find(|candidate| {
-            let address = Ipv6Addr::from_bits(candidate.to_bits() + 1).to_string();
-            !self.nics().any(|nic| nic.address == address)
-        });
+        let second = |network: &Ipv6Addr| Ipv6Addr::from_bits(network.to_bits() + 1);
+        let taken = &self.taken.0.v6;
+        let free = (0..=u32::MAX)
+            .map(|n| network_v6(base, 127, n))
+            .find(|network| !taken.contains(&second(network)));
         let network = free.unwrap_or(base);
         Nic {
             id: self.draw_id(),
             family: 6,
             public: true,
-            address: Ipv6Addr::from_bits(network.to_bits() + 1).to_string(),
+            address: second(&network).to_string(),
             cidr: 127,
             network: network.to_string(),
             netmask: netmask_v6(127).to_string(),
@@ -163,7 +189,7 @@ impl World {
         id
     }
 
-    fn taken_blocks(&self) -> Vec<Block> {
+    fn taken_blocks(&self) -> BTreeSet<Block> {
         self.reservations.iter().filter_map(Reservation::block).collect()
     }
 
@@ -196,7 +222,7 @@ impl World {
                     .and_then(|metro| self.public_pools(&metro))
                     .map(|(_, elastic)| elastic),
             };
-            let room = pool.and_then(|pool| pool.room(cidr, self.taken_blocks()));
+            let room = pool.and_then(|pool| pool.room(cidr, &self.taken_blocks()));
             room.ok_or_else(exhausted)?.network().to_string()
         };
         if let Some(it) = self.reservations.get_mut(id) {

@@ -221,6 +221,7 @@ impl World {
         }
         self.complete_device(&mut device);
         self.devices.insert(device);
+        self.quiet_until = Timestamp::default();
         id
     }
 
@@ -254,15 +255,21 @@ impl World {
 
     /// Moves devices to the states that are due.
     pub(super) fn settle_devices(&mut self) {
+        if self.now < self.quiet_until {
+            return;
+        }
+        let due = |device: &&Device| device.next.first().is_some_and(|step| step.at <= self.now);
         let due: Vec<String> = self
             .devices
             .iter()
-            .filter(|device| device.next.first().is_some_and(|step| step.at <= self.now))
+            .filter(due)
             .map(|device| device.id.clone())
             .collect();
         for id in due {
             self.settle_device(&id);
         }
+        let next = self.devices.iter().filter_map(|device| device.next.first());
+        self.quiet_until = next.map(|step| step.at).min().unwrap_or(Timestamp::MAX);
     }
 
     fn settle_device(&mut self, id: &str) {
@@ -304,6 +311,7 @@ impl World {
             _ => return Err(Failure::invalid(format!("{action:?} is not a valid action type"))),
         };
         device.plan_steps(now, &begin);
+        self.quiet_until = Timestamp::default();
         self.settle_device(id);
         Ok(())
     }
@@ -326,6 +334,7 @@ impl World {
             ],
         );
         self.release_device(id);
+        self.quiet_until = Timestamp::default();
         self.settle_device(id);
         Ok(())
     }
@@ -336,6 +345,7 @@ impl World {
         device.next.clear();
         device.state = state;
         device.updated_at = Some(self.now);
+        self.quiet_until = Timestamp::default();
         match state {
             DeviceState::Deleted => self.forget_device(id, false),
             DeviceState::Failed => {
@@ -358,7 +368,9 @@ impl World {
 
     fn forget_device(&mut self, id: &str, failed: bool) {
         self.release_device(id);
-        self.devices.remove(id);
+        if let Some(device) = self.devices.remove(id) {
+            device.nics.iter().for_each(|nic| self.taken.remove(nic));
+        }
         if failed {
             self.gone.insert(id.to_owned(), self.settings.gone);
         }

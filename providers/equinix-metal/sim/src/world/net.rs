@@ -1,5 +1,6 @@
 //! Arithmetic with addresses, and free room in a pool of them.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// A block of IPv4 addresses, aligned to its size.
@@ -42,13 +43,15 @@ impl Block {
         u64::from(self.start) + u64::from(!mask(self.cidr)) + 1
     }
 
-    /// The first free block of this size in this one.
-    pub(crate) fn room(self, cidr: u8, mut taken: Vec<Self>) -> Option<Self> {
+    /// The first free block of this size in this one. No two that are taken overlap.
+    pub(crate) fn room(self, cidr: u8, taken: &BTreeSet<Self>) -> Option<Self> {
         let size = u64::from(!mask(cidr)) + 1;
         let aligned = |at: u64| at.div_ceil(size) * size;
-        taken.retain(|block| block.end() > u64::from(self.start) && u64::from(block.start) < self.end());
-        taken.sort_unstable();
         let mut at = aligned(u64::from(self.start));
+        // One that begins before this block may reach into it.
+        let before = taken.range(..self).next_back().filter(|block| block.end() > at);
+        let taken = before.into_iter().chain(taken.range(self..));
+        let taken = taken.take_while(|block| u64::from(block.start) < self.end());
         for block in taken {
             if at + size <= u64::from(block.start) {
                 break;
@@ -96,7 +99,7 @@ mod tests {
             (&["9.0.0.0/8", "11.0.0.0/8"], 29, Some("10.0.0.0")),
         ] {
             let taken = taken.iter().map(|text| block(text)).collect();
-            let found = pool.room(cidr, taken).map(|block| block.network().to_string());
+            let found = pool.room(cidr, &taken).map(|block| block.network().to_string());
             assert_eq!(found.as_deref(), expected);
         }
     }
@@ -109,7 +112,7 @@ mod tests {
         assert!(wide.contains("10.1.2.127".parse().unwrap()) && !wide.contains("10.1.2.128".parse().unwrap()));
         assert_eq!(
             block("255.255.255.255/32")
-                .room(32, vec![])
+                .room(32, &BTreeSet::new())
                 .map(|b| b.nth(9).to_string()),
             Some("255.255.255.255".to_owned())
         );

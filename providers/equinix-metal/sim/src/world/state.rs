@@ -91,6 +91,7 @@ impl World {
             if !matches!(device.state, DeviceState::Queued) {
                 ids.push(device.id.clone());
             }
+            device.nics.iter().for_each(|nic| self.taken.add(nic));
             self.devices.insert(device);
         }
         for id in ids {

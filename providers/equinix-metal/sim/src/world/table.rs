@@ -11,21 +11,35 @@ pub(crate) trait Row: Clone {
     fn id(&self) -> &str;
 }
 
-/// Rows in the order of their insertion. A copy shares them until one side changes them. In JSON it is a list.
+/// Content in the order of their insertion. A copy costs nothing: both sides share all of it until one changes, and then the
+/// rows that it leaves alone. In JSON it is a list.
 #[derive(Clone, Debug)]
-pub(crate) struct Table<T> {
+pub(crate) struct Table<T>(Arc<Content<T>>);
+
+#[derive(Debug)]
+struct Content<T> {
     rows: BTreeMap<u64, Arc<T>>,
     index: BTreeMap<Arc<str>, u64>,
     last: u64,
 }
 
+impl<T> Clone for Content<T> {
+    fn clone(&self) -> Self {
+        Self {
+            rows: self.rows.clone(),
+            index: self.index.clone(),
+            last: self.last,
+        }
+    }
+}
+
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self {
+        Self(Arc::new(Content {
             rows: BTreeMap::new(),
             index: BTreeMap::new(),
             last: 0,
-        }
+        }))
     }
 }
 
@@ -44,49 +58,55 @@ impl<T: Row> Table<T> {
 
     /// All rows, and an empty table left behind.
     pub(crate) fn take_rows(&mut self) -> Vec<T> {
-        let rows = std::mem::take(&mut self.rows);
-        *self = Self::default();
-        rows.into_values().map(Arc::unwrap_or_clone).collect()
+        let rows = std::mem::take(self);
+        rows.iter().cloned().collect()
     }
 
     /// Adds a row, in place of the one that has its id.
     pub(crate) fn insert(&mut self, row: T) {
-        let number = self.index.get(row.id()).copied().unwrap_or_else(|| {
-            self.last += 1;
-            self.index.insert(row.id().into(), self.last);
-            self.last
+        let Content { rows, index, last } = Arc::make_mut(&mut self.0);
+        let number = index.get(row.id()).copied().unwrap_or_else(|| {
+            *last += 1;
+            index.insert(row.id().into(), *last);
+            *last
         });
-        self.rows.insert(number, Arc::new(row));
+        rows.insert(number, Arc::new(row));
     }
 
     pub(crate) fn get(&self, id: &str) -> Option<&T> {
-        self.rows.get(self.index.get(id)?).map(|row| &**row)
+        self.0.rows.get(self.0.index.get(id)?).map(|row| &**row)
     }
 
     pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut T> {
-        self.rows.get_mut(self.index.get(id)?).map(Arc::make_mut)
+        let number = *self.0.index.get(id)?;
+        Arc::make_mut(&mut self.0).rows.get_mut(&number).map(Arc::make_mut)
     }
 
     pub(crate) fn remove(&mut self, id: &str) -> Option<T> {
-        let number = self.index.remove(id)?;
-        self.rows.remove(&number).map(Arc::unwrap_or_clone)
+        let number = *self.0.index.get(id)?;
+        let Content { rows, index, .. } = Arc::make_mut(&mut self.0);
+        index.remove(id);
+        rows.remove(&number).map(Arc::unwrap_or_clone)
     }
 
     /// Keeps the rows of which this is true.
     pub(crate) fn retain(&mut self, keep: impl Fn(&T) -> bool) {
-        self.rows.retain(|_, row| keep(row));
-        let rows = &self.rows;
-        self.index.retain(|_, number| rows.contains_key(number));
+        if self.iter().all(&keep) {
+            return;
+        }
+        let Content { rows, index, .. } = Arc::make_mut(&mut self.0);
+        rows.retain(|_, row| keep(row));
+        index.retain(|_, number| rows.contains_key(number));
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.rows.values().map(|row| &**row)
+        self.0.rows.values().map(|row| &**row)
     }
 }
 
 impl<T: Serialize> Serialize for Table<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.rows.values().map(|row| &**row))
+        serializer.collect_seq(self.0.rows.values().map(|row| &**row))
     }
 }
 
@@ -95,11 +115,11 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Table<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let rows = Vec::<T>::deserialize(deserializer)?;
         let rows: BTreeMap<u64, Arc<T>> = (1..).zip(rows.into_iter().map(Arc::new)).collect();
-        Ok(Self {
+        Ok(Self(Arc::new(Content {
             last: rows.len() as u64,
             rows,
             index: BTreeMap::new(),
-        })
+        })))
     }
 }
 
