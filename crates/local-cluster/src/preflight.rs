@@ -38,13 +38,7 @@ version_spec!(COLIMA, "colima");
 /// Looks at everything side by side: tools and their versions, the container engines, the binaries of the `process` driver,
 /// ports of our clusters, disk, memory, kernel limits, the kubeconfig, and what interrupted commands left.
 pub async fn preflight(host: &Arc<Host>) -> Vec<Finding> {
-    let tools = [
-        (&K3D, "version"),
-        (&KIND, "version"),
-        (&MINIKUBE, "version"),
-        (&COLIMA, "version"),
-    ];
-    let tools = join_all(tools.map(|(spec, verb)| tool(host, spec, verb)));
+    let tools = join_all([&K3D, &KIND, &MINIKUBE, &COLIMA].map(|spec| tool(host, spec)));
     let (tools, engines) = tokio::join!(tools, engines(host));
     let mut findings = tools;
     findings.extend(engines);
@@ -62,23 +56,23 @@ pub async fn preflight(host: &Arc<Host>) -> Vec<Finding> {
     findings
 }
 
-async fn tool(host: &Arc<Host>, spec: &'static Spec, verb: &str) -> Finding {
+async fn tool(host: &Arc<Host>, spec: &'static Spec) -> Finding {
     let name = spec.program;
     let Some(path) = host.find(name) else {
         return Finding::new(name, Verdict::Note, "not installed")
             .advice(format!("install it to use the driver {name}"));
     };
-    let answer = tokio::time::timeout(PATIENCE, Tool::new(host, spec).ask(&[verb])).await;
+    let answer = tokio::time::timeout(PATIENCE, Tool::new(host, spec).ask(&["version"])).await;
     match answer {
         Ok(Ok(output)) if output.code == Some(0) => {
             let version = output.stdout.lines().next().unwrap_or_default().trim().to_owned();
             Finding::new(name, Verdict::Ok, format!("{version} at {}", path.display()))
         }
         Ok(Ok(output)) => Finding::new(name, Verdict::Warning, kit::chain(&output.failure(Fault::Unknown)))
-            .advice(format!("run {name} {verb} to see what is wrong with it")),
+            .advice(format!("run {name} version to see what is wrong with it")),
         Ok(Err(error)) => Finding::new(name, Verdict::Warning, kit::chain(&error)).advice(format!("reinstall {name}")),
         Err(_) => Finding::new(name, Verdict::Warning, "does not answer within 3s")
-            .advice(format!("run {name} {verb} to see what it waits for")),
+            .advice(format!("run {name} version to see what it waits for")),
     }
 }
 

@@ -11,7 +11,9 @@ impl Lifecycle {
         if self.host.dry_run {
             return;
         }
+        // What is remembered of a cluster that is gone says nothing about the one that is being made.
         let before = Record::load(&self.host, self.driver.name(), self.driver.profile());
+        let before = before.filter(|_| phase != Step::Creating);
         let docker_host = self
             .host
             .var("DOCKER_HOST")

@@ -38,6 +38,7 @@ impl Lifecycle {
         if sight.exists() {
             // What restarting cannot apply is refused before the cluster is stopped for nothing.
             self.driver.look_closer(&mut sight).await;
+            self.refuse_leftovers(&sight)?;
             let differences = self.differences(&wants, &sight);
             if differences.iter().any(|one| !one.applies_on_restart()) {
                 return Err(Error::ConfigMismatch(differences));

@@ -373,3 +373,16 @@ async fn ports_that_differ_are_a_mismatch() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn what_is_remembered_of_a_cluster_that_is_gone_is_not_believed_of_the_next() {
+    let world = started("k3d: {network: old, agents: 1}").await;
+    std::fs::remove_file(world.path("fake/k3d/dev.json")).unwrap();
+    let manager = world.manager("k3d", "dev");
+    manager.start(&config(PLAIN)).await.unwrap();
+    let record = world.record("k3d", "dev").unwrap();
+    assert!(record["spec"]["network"].is_null(), "{record}");
+    manager.start(&config("k3d: {network: new}")).await.unwrap();
+    let error = manager.restart(&config("k3d: {agents: 1}")).await.unwrap_err();
+    assert!(error.to_string().contains("agents: running 0, requested 1"), "{error}");
+}
