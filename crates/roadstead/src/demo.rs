@@ -3,6 +3,9 @@
 //! A part shows one provider. It brings its own simulators, plays, and gives back what is printed at the end; with `--keep`
 //! also what goes on running.
 
+mod equinix_metal;
+mod managed;
+mod phoenixnap;
 mod rackspace_spot;
 
 use std::any::Any;
@@ -15,10 +18,12 @@ use tokio_util::sync::CancellationToken;
 use crate::console;
 use crate::failure::Failure;
 
-/// Watch a cluster come up, scale, upgrade and go, on a simulated cloud.
+/// Watch clusters on simulated clouds: one that comes up, scales, upgrades and goes, and those that are kept in step.
 ///
-/// A simulated Rackspace Spot runs on loopback, sixty times as fast as the real one. The real driver creates, scales,
-/// upgrades and removes a cluster there, asked over gRPC as Rancher asks it. Nothing leaves this machine, nothing is bought.
+/// The simulated clouds run on loopback, sixty times as fast as the real ones. The real Rackspace Spot driver creates,
+/// scales, upgrades and removes a cluster, asked over gRPC as Rancher asks it. The real controller managers of PhoenixNAP and
+/// Equinix Metal initialise nodes, give a Service its address, and notice when a machine is switched off and given back.
+/// Nothing leaves this machine, nothing is bought.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Show only this provider; may be repeated [default: all of them].
@@ -57,10 +62,20 @@ struct Played {
 }
 
 /// The parts in the order they are played. This is the place to add one.
-const PARTS: [Part; 1] = [Part {
-    name: "rackspace-spot",
-    play: |keep, stop| Box::pin(rackspace_spot::play(keep, stop)),
-}];
+const PARTS: [Part; 3] = [
+    Part {
+        name: "rackspace-spot",
+        play: |keep, stop| Box::pin(rackspace_spot::play(keep, stop)),
+    },
+    Part {
+        name: "phoenixnap",
+        play: |keep, stop| Box::pin(phoenixnap::play(keep, stop)),
+    },
+    Part {
+        name: "equinix-metal",
+        play: |keep, stop| Box::pin(equinix_metal::play(keep, stop)),
+    },
+];
 
 fn names() -> [&'static str; PARTS.len()] {
     PARTS.map(|part| part.name)
