@@ -28,9 +28,7 @@ pub(super) async fn create(
 ) -> Result<ClusterInfo, CreateError> {
     let given = Given::new(options, WhatCounts::Everything);
     if options.bool_or_default(o::IMPORT) {
-        let imported = import::import(settings, call, options, previous.clone());
-        let imported = call.run(Box::pin(imported)).await.and_then(|done| done);
-        return imported.map_err(|error| CreateError::keeping(error, refused(options, previous)));
+        return Box::pin(import::import(settings, call, options, previous)).await;
     }
     let shared = shared(settings, call, options, previous.as_ref()).await;
     let prepared = prepare(settings, &given, options, previous.as_ref(), shared).and_then(|prepared| {

@@ -1,7 +1,7 @@
 //! Taking over a cloudspace that is there. Nothing of it is changed, and it is never deleted.
 
 use kit::Class;
-use kontainer_engine::{Call, ClusterInfo, DriverError, Options};
+use kontainer_engine::{Call, ClusterInfo, CreateError, DriverError, Options};
 
 use super::create;
 use super::given::said;
@@ -10,39 +10,95 @@ use super::observe::{self, LivePool};
 use super::options as o;
 use super::plan::Kind;
 use super::session::Session;
+use super::shared::Shared;
 use super::state::{Extra, NodesReady, State, password};
 use crate::Settings;
 use crate::client::CloudSpace;
 
+/// Describes the cloudspace that the options name. An error leaves a record that says that nothing was begun, unless an
+/// earlier attempt left another one.
 pub(super) async fn import(
     settings: &Settings,
     call: &Call,
     options: &Options,
     previous: Option<ClusterInfo>,
-) -> Result<ClusterInfo, DriverError> {
+) -> Result<ClusterInfo, CreateError> {
+    let refused = |error, previous| CreateError::keeping(error, create::refused(options, previous));
     let shared = create::shared(settings, call, options, previous.as_ref()).await;
+    let (mut session, wish) = match prepare(settings, call, options, previous.as_ref(), shared) {
+        Ok(prepared) => prepared,
+        Err(error) => return Err(refused(error, previous)),
+    };
+    let work = describe(&mut session, &wish);
+    let described = call.run(Box::pin(work)).await.and_then(|done| done);
+    let mut state = match described {
+        Ok(state) => state,
+        Err(error) => {
+            let mut failed = refused(error, previous);
+            if let Some(info) = &mut failed.info {
+                session.hand_on(info);
+            }
+            return Err(failed);
+        }
+    };
+    // Rancher sends the whole of its form with every call: this is what it says as long as nobody changes it.
+    state.extra.said = Some(said::by(options));
+    options.name().clone_into(&mut state.cluster_id);
+    state.extra.nodes_ready = NodesReady::parse(options.string_or_default(o::NODES_READY));
+    session.keep_token(&mut state);
+    let mut info = previous.unwrap_or_default();
+    state.save(&mut info).map_err(CreateError::from)?;
+    call.info(format!(
+        "imported cloudspace {} with {} pools",
+        state.cloudspace,
+        state.pools.len()
+    ));
+    Ok(info)
+}
+
+/// Which cloudspace is meant.
+struct Wish {
+    organization: String,
+    cloudspace: String,
+}
+
+fn prepare(
+    settings: &Settings,
+    call: &Call,
+    options: &Options,
+    previous: Option<&ClusterInfo>,
+    shared: Shared,
+) -> Result<(Session, Wish), DriverError> {
     let organization = options
         .non_empty(o::ORGANIZATION)
         .map(str::to_owned)
-        .or(shared.organization);
-    let Some(organization) = organization else {
-        return Err(DriverError::invalid(format!("{} is required", o::ORGANIZATION)));
-    };
+        .or(shared.organization)
+        .ok_or_else(|| DriverError::invalid(format!("{} is required", o::ORGANIZATION)))?;
     let token = options
         .secret(o::REFRESH_TOKEN)
-        .or_else(|| previous.as_ref().and_then(password))
+        .or_else(|| previous.and_then(password))
         .or(shared.refresh_token);
     if token.is_none() && settings.refresh_token.is_none() {
         return Err(DriverError::invalid(format!("{} is required", o::REFRESH_TOKEN)));
     }
-    let name = cloudspace_name(options.string_or_default(o::IMPORT_NAME)).ok_or_else(|| {
+    let cloudspace = cloudspace_name(options.string_or_default(o::IMPORT_NAME)).ok_or_else(|| {
         DriverError::invalid(format!(
             "invalid cloudspace name: name cannot be empty; give {}",
             o::IMPORT_NAME
         ))
     })?;
-    let session = Session::open(settings, call, token.clone(), &organization).await?;
-    let found = session.client.cloudspace(session.namespace(), &name).await;
+    let wish = Wish {
+        organization,
+        cloudspace,
+    };
+    Ok((Session::new(settings, call, token)?, wish))
+}
+
+/// Reads the cloudspace and its pools.
+async fn describe(session: &mut Session, wish: &Wish) -> Result<State, DriverError> {
+    let name = &wish.cloudspace;
+    session.log_in(&wish.organization).await?;
+    let found = session.client.cloudspace(session.namespace(), name).await;
     let found = found.map_err(|error| session.failed(&format!("look up cloudspace {name:?}"), error))?;
     let Some(cloudspace) = found else {
         return Err(DriverError::new(
@@ -51,27 +107,14 @@ pub(super) async fn import(
         ));
     };
     let known = State {
-        cloudspace: name,
+        cloudspace: name.clone(),
         ..State::default()
     };
     let pools = observe::pools(&session.client, session.namespace(), &known).await;
     let pools = pools.map_err(|error| session.failed("list its node pools", error))?;
     let mut state = from_cloudspace(&cloudspace, &pools);
-    state.organization = organization;
-    // Rancher sends the whole of its form with every call: this is what it says as long as nobody changes it.
-    state.extra.said = Some(said::by(options));
-    options.name().clone_into(&mut state.cluster_id);
-    state.extra.nodes_ready = NodesReady::parse(options.string_or_default(o::NODES_READY));
-    state.refresh_token = token;
-    session.keep_token(&mut state);
-    let mut info = previous.unwrap_or_default();
-    state.save(&mut info)?;
-    call.info(format!(
-        "imported cloudspace {} with {} pools",
-        state.cloudspace,
-        state.pools.len()
-    ));
-    Ok(info)
+    state.organization.clone_from(&wish.organization);
+    Ok(state)
 }
 
 /// The state that describes what is there: every pool, in the order spot, on demand.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
 use kit::Backoff;
-use kontainer_engine::{Call, DriverError};
+use kontainer_engine::{Call, ClusterInfo, DriverError};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::observe::{self, Observed};
@@ -109,6 +109,15 @@ impl Session {
         // One from the environment is not the cluster's.
         if self.given.is_some() {
             state.refresh_token = self.client.refresh_token();
+            self.kept.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Puts the refresh token that is good now into a record that will be returned.
+    pub(super) fn hand_on(&self, info: &mut ClusterInfo) {
+        let token = self.client.refresh_token().filter(|_| self.given.is_some());
+        if let Some(token) = token {
+            token.expose_secret().clone_into(&mut info.password);
             self.kept.store(true, Ordering::Relaxed);
         }
     }

@@ -83,7 +83,7 @@ async fn a_rotated_token_is_kept_even_when_creating_fails() {
             ..Settings::default()
         })
     };
-    // It fails at the organization, on the way, and by being cancelled.
+    // It fails at the organization, at an import, and by being cancelled.
     let world = rotating();
     world
         .create(&acme().text("rackspaceSpotOrganization", "acne"))
@@ -97,6 +97,15 @@ async fn a_rotated_token_is_kept_even_when_creating_fails() {
         .await
         .unwrap();
     crate::harness::plant(&world.info.borrow().password);
+
+    let world = rotating();
+    let import = acme()
+        .bool("importExistingCluster", true)
+        .text("importCloudspaceName", "nowhere");
+    world.create(&import).await.unwrap_err();
+    let kept = world.info.borrow().password.clone();
+    crate::harness::plant(&kept);
+    assert_ne!(kept, rackspace_spot_sim::ACME_TOKEN);
 
     let world = rotating();
     world.fault(Fault::new(Action::Hang).on("POST", "/cloudspaces$").always());
