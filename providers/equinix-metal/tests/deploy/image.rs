@@ -1,6 +1,6 @@
 //! Images as OCI layouts, read here by somebody who did not write them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::PathBuf;
 
@@ -94,7 +94,7 @@ impl Layout {
             serde_json::from_str::<Value>(&layout).unwrap(),
             json!({"imageLayoutVersion": "1.0.0"})
         );
-        let mut seen = BTreeMap::new();
+        let mut seen = BTreeSet::new();
         let index = self.index();
         assert_eq!(
             (&index["schemaVersion"], &index["mediaType"]),
@@ -107,8 +107,8 @@ impl Layout {
         assert_eq!(there, seen.len(), "blobs that nothing names");
     }
 
-    fn follow(&self, descriptor: &Value, seen: &mut BTreeMap<String, ()>) {
-        seen.insert(descriptor["digest"].as_str().unwrap().to_owned(), ());
+    fn follow(&self, descriptor: &Value, seen: &mut BTreeSet<String>) {
+        seen.insert(descriptor["digest"].as_str().unwrap().to_owned());
         let content = self.blob(descriptor);
         let parse = || serde_json::from_slice::<Value>(&content).unwrap();
         match descriptor["mediaType"].as_str().unwrap() {

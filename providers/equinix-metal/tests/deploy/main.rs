@@ -5,6 +5,13 @@
     reason = "this is test code, which clippy sees only in test functions"
 )]
 
+#[path = "../harness/mod.rs"]
+mod harness;
+
+#[allow(dead_code, reason = "other tests use the rest")]
+#[path = "../services/cluster.rs"]
+mod cluster;
+
 mod chart;
 mod image;
 mod make;
