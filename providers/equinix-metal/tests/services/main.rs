@@ -1,0 +1,19 @@
+//! Services and the control plane: whole managers against a simulated project and API server, on a paused clock.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "this is test code, which clippy sees only in test functions; figures are printed"
+)]
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod cluster;
+mod control_plane;
+mod crash;
+mod eip;
+mod emlb;
+mod faults;
+mod metallb;
+mod random;
