@@ -1,4 +1,23 @@
 //! Equinix Metal: a typed client of its API, and the cloud provider that keeps a cluster and a project in step.
+//!
+//! Drop-in for the Go program `cloud-provider-equinix-metal`: same settings, annotations, tags and provider IDs. It is also
+//! what other bare-metal providers are written from. It knows nothing of controllers, leases and flags: those are
+//! `cloud-provider`'s.
+//!
+//! ```text
+//!                 ┌─ instances ───────── devices ──────────────┐
+//!  Manager ─► cloud ─ load_balancers ── reservations, bgp, EMLB ─► client ─► Metal API, EMLB API
+//!      config ────┘─ control_plane ──── reservations ──────────┘
+//!                         └─► announcers (cloud-provider) ─► MetalLB, kube-vip
+//! ```
+//!
+//! | start with | for |
+//! |---|---|
+//! | [`EquinixMetal`] | the provider |
+//! | [`config::Config`], [`config::table`] | what can be set |
+//! | [`client::MetalClient`], [`client::EmlbClient`] | the APIs |
+//! | [`MetalInstances`], [`provider_id`] | which device a node is |
+//! | [`load_balancers`], [`control_plane`] | addresses for Services and for the API server |
 
 mod bgp;
 pub mod client;

@@ -185,31 +185,6 @@ impl World {
         (0..count).map(|n| self.add_machine(&format!("n{n}"))).collect()
     }
 
-    /// As [`World::add_machines`], for thousands: the devices are written into the cloud's state.
-    pub fn seed_machines(&self, count: usize) {
-        self.sim.add_device("n0");
-        let mut state = self.sim.state();
-        let devices = state["devices"].as_array_mut().unwrap();
-        let first = devices[0].clone();
-        for n in 1..count {
-            let mut device = first.clone();
-            device["hostname"] = json!(format!("n{n}"));
-            device["id"] = json!(format!("00000000-0000-4000-8000-{n:012}"));
-            for (at, nic) in device["nics"].as_array_mut().unwrap().iter_mut().enumerate() {
-                nic["id"] = json!(format!("00000000-0000-4000-9000-{:012}", 3 * n + at));
-                if nic["family"] == 4 {
-                    let net = if nic["public"] == true { 100 } else { 10 };
-                    nic["address"] = json!(format!("{net}.64.{}.{}", n / 128, n % 128 * 2 + 1));
-                }
-            }
-            devices.push(device);
-        }
-        self.sim.replace(state).unwrap();
-        for n in 0..count {
-            self.add_node(&format!("n{n}"), &json!({}));
-        }
-    }
-
     /// A node as it is now.
     pub fn node(&self, name: &str) -> Option<Value> {
         self.kube.get("nodes", None, name)

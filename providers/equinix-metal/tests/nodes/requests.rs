@@ -20,16 +20,24 @@ async fn a_hundred_nodes_by_name_take_a_request_a_page_and_three_more_at_most() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn thousands_of_nodes_take_a_request_a_thousand_and_little_more_in_an_hour() {
-    for count in [100, 1001] {
-        let world = World::new();
-        world.seed_machines(count);
+async fn many_nodes_take_a_request_a_page_and_little_more_in_an_hour() {
+    // What is true of a thousand a page is true of a hundred, in a tenth of the time.
+    const PAGE: usize = 100;
+    for count in [20, 301] {
+        let settings = Settings {
+            page_limit: Some(PAGE),
+            ..Settings::default()
+        };
+        let world = World::with(settings, json!({}));
+        world.add_machines(count);
         let _ran = world.run(&[]);
         world.until_initialised(count).await;
-        let (pages, first) = (count.div_ceil(1000), world.sent());
+        let (pages, first) = (count.div_ceil(PAGE), world.sent());
         minutes(60).await;
         let hourly = world.sent() - first;
-        println!("{count} nodes: {first} requests to initialise them, {hourly} in the hour after");
+        println!(
+            "{count} nodes, {PAGE} devices a page: {first} requests to initialise them, {hourly} in the hour after"
+        );
         assert!(first <= pages + 3, "{count}: {first}");
         assert!(hourly <= 12 * pages + 12, "{count}: {hourly}");
     }
@@ -67,7 +75,7 @@ async fn an_api_that_throttles_is_given_its_time() {
             limit: 3,
             window: std::time::Duration::from_mins(1),
         }),
-        page_limit: Some(10),
+        page_limit: Some(5),
         ..Settings::default()
     };
     let world = World::with(settings, json!({}));
@@ -82,7 +90,7 @@ async fn an_api_that_throttles_is_given_its_time() {
         .filter(|it| it.status == Some(429))
         .count();
     println!("20 nodes at 3 requests a minute: {refused} refused");
-    assert!(refused <= 5, "{refused}");
+    assert!((1..=5).contains(&refused), "{refused}");
 }
 
 #[tokio::test(start_paused = true)]
