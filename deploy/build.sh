@@ -27,7 +27,7 @@ darwin) target=$cpu-apple-darwin ;;
 esac
 
 cd "$here"
-export BUILD_VERSION="${VERSION-}"
+[ -z "${VERSION-}" ] || export BUILD_VERSION="$VERSION"
 ${CARGO:-cargo} build --profile dist --target "$target" -p "$package" --bin "$binary"
 
 mkdir -p "$(dirname "$output")"
