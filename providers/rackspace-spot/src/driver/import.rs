@@ -205,6 +205,32 @@ mod tests {
     }
 
     #[test]
+    fn one_spot_pool_is_the_primary_one_and_there_is_no_on_demand_pool() {
+        let state = from_cloudspace(&CloudSpace::default(), &[spot("a", "0.05")]);
+        assert!(!state.extra.first_on_demand);
+        let mut info = ClusterInfo::default();
+        state.save(&mut info).unwrap();
+        let stored: serde_json::Value =
+            serde_json::from_str(&info.metadata[kontainer_engine::wire::STATE_KEY]).unwrap();
+        assert_eq!(
+            (
+                &stored["spotPoolName"],
+                &stored["spotBidPrice"],
+                &stored["onDemandEnabled"]
+            ),
+            (&"a".into(), &"0.05".into(), &false.into())
+        );
+        for empty in [
+            "additionalSpotPools",
+            "onDemandPoolName",
+            "onDemandServerClass",
+            "onDemandNodeCount",
+        ] {
+            assert!(stored.get(empty).is_none(), "{empty}");
+        }
+    }
+
+    #[test]
     fn a_cloudspace_without_pools_has_none_afterwards() {
         let state = from_cloudspace(&CloudSpace::default(), &[]);
         assert!(state.pools.is_empty());
