@@ -139,15 +139,17 @@ impl PhoenixNapSim {
 
     /// All things of a kind as the state has them, by id.
     pub fn objects(&self, kind: Kind) -> Map<String, Value> {
-        match self.state()[kind.to_string()].take() {
-            Value::Object(objects) => objects,
-            _ => Map::new(),
-        }
+        self.service.with(|world| world.things(kind))
+    }
+
+    /// How many things of a kind there are.
+    pub fn count(&self, kind: Kind) -> usize {
+        self.service.with(|world| world.count(kind))
     }
 
     /// One thing as the state has it.
     pub fn object(&self, kind: Kind, id: &str) -> Option<Value> {
-        self.objects(kind).remove(id)
+        self.service.with(|world| world.thing(kind, id))
     }
 
     /// Adds a thing as the state has it, as somebody else would: without a request. What is not given has a default that
@@ -164,25 +166,16 @@ impl PhoenixNapSim {
 
     /// Merges into a thing (RFC 7396), which need not be there before.
     pub fn change(&self, kind: Kind, id: &str, patch: &Value) -> Result<(), BadState> {
-        self.edit(kind, |objects| {
-            let object = objects.entry(id).or_insert_with(|| json!({}));
-            merge(object, patch);
+        self.service.with(|world| {
+            let mut thing = world.thing(kind, id).unwrap_or_else(|| json!({}));
+            merge(&mut thing, patch);
+            world.put(kind, id, Some(thing))
         })
     }
 
     /// Takes a thing away, as if it had never been.
     pub fn remove(&self, kind: Kind, id: &str) -> Result<(), BadState> {
-        self.edit(kind, |objects| {
-            objects.remove(id);
-        })
-    }
-
-    fn edit(&self, kind: Kind, edit: impl FnOnce(&mut Map<String, Value>)) -> Result<(), BadState> {
-        let mut state = self.state();
-        if let Some(Value::Object(objects)) = state.get_mut(kind.to_string()) {
-            edit(objects);
-        }
-        self.replace(state)
+        self.service.with(|world| world.put(kind, id, None))
     }
 
     /// Serves it over plain HTTP until `cancel`.

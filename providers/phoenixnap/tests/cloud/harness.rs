@@ -186,7 +186,7 @@ impl World {
 
     /// Makes a server that runs, with one address of each kind, and gives its id. More of it is merged in.
     pub fn add_server(&self, name: &str, more: &Value) -> String {
-        let n = self.sim.objects(Kind::Server).len();
+        let n = self.sim.count(Kind::Server);
         let (high, low) = (n / 250, n % 250 + 2);
         let mut server = json!({
             "hostname": name, "public_ips": [format!("198.19.{high}.{low}")], "private_ips": [format!("10.1.{high}.{low}")],
