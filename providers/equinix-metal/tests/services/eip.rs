@@ -1,14 +1,23 @@
 //! Services with an Elastic IP: the whole life, whoever announces it.
 
+use std::sync::Arc;
+
+use cloud_provider::controllers::service::orphans;
+use cloud_provider::data::Service;
+use cloud_provider::{Cloud, Context};
 use cloud_sim::Fault;
-use equinix_metal_sim::{PROJECT_ID, Settings};
+use equinix_metal_sim::Settings;
+use kube_kit::metrics::Registry;
+use kube_kit::{Broadcaster, Fence, Store};
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::cluster::{
     CONFIG_MAP, RESOURCES, SOON, USAGE, addressed, bgp_annotations, config_map, delete, metallb, reserved, told,
     without_machines, world,
 };
-use crate::harness::{merge, minutes, seconds};
+use crate::harness::{client, merge, minutes, seconds};
 
 #[tokio::test(start_paused = true)]
 async fn two_services_live_and_die_with_every_back_end_that_speaks_bgp() {
@@ -277,22 +286,55 @@ async fn more_addresses_than_a_session_takes_are_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_audit_names_what_nobody_has_any_more() {
-    let world = world(RESOURCES);
-    let uid = world.kube.get("namespaces", None, "kube-system").unwrap()["metadata"]["uid"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let cluster = format!("cluster={uid}");
-    world.sim.reserve(&[USAGE, "service=gone", &cluster]).unwrap();
-    let ran = world.run(&[]);
-    world.add_service("default", "web", &json!({}));
-    addressed(&world, "web").await;
-    ran.end().await.unwrap();
-    assert_eq!(
-        reserved(&world).len(),
-        2,
-        "an audit changes nothing, and neither does a run"
-    );
-    assert!(world.asked("GET", &format!("/projects/{PROJECT_ID}/ips")) > 0);
+async fn what_no_service_has_any_more_is_found_and_left_alone() {
+    for setting in [RESOURCES, "emlb:///da"] {
+        let world = world(setting);
+        let ran = world.run(&[]);
+        world.add_service("default", "web", &json!({}));
+        world.add_service("default", "lost", &json!({}));
+        addressed(&world, "web").await;
+        addressed(&world, "lost").await;
+        ran.end().await.unwrap();
+        // Deleted by force while nobody looked.
+        let mut lost = world.service("default", "lost").unwrap();
+        lost["metadata"]["finalizers"] = json!([]);
+        world.kube.update(lost).unwrap();
+        world.kube.delete("services", Some("default"), "lost").unwrap();
+        // Nothing is written: the fence is closed.
+        let context = Context {
+            client: client(&world.network, world.kube.admin_token(), &Fence::closed()),
+            nodes: Store::new(),
+            services: Store::new(),
+            cluster: "kubernetes".to_owned(),
+            recorder: Broadcaster::new(world.clock.clone()).recorder("test"),
+            metrics: Registry::new(),
+            clock: world.clock.clone(),
+            fence: Fence::closed(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
+        let cloud = world.cloud();
+        cloud.initialize(&context).await.unwrap();
+        let services = world.kube.list("services").into_iter();
+        let services = services.map(|one| Arc::new(Service::cut(serde_json::from_value(one).unwrap())));
+        let services: Vec<Arc<Service>> = services.collect();
+        let balancers = cloud.load_balancers().unwrap();
+        let found = orphans(balancers, "kubernetes", &services).await.unwrap().unwrap();
+        assert_eq!(found.len(), 1, "{setting}: {found:?}");
+        assert!(
+            found[0]
+                .name
+                .starts_with("usage=cloud-provider-equinix-metal-auto:service="),
+            "{found:?}"
+        );
+        if setting == RESOURCES {
+            assert_eq!(
+                found[0].service.as_deref(),
+                Some("default/lost"),
+                "MetalLB remembers its name"
+            );
+            assert_eq!(reserved(&world).len(), 2);
+        }
+        context.stop.cancel();
+    }
 }
