@@ -1,4 +1,9 @@
 //! Completions and help.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "this is test code, which clippy sees only in test functions"
+)]
 
 mod common;
 

@@ -26,7 +26,10 @@ fn the_demo_shows_a_whole_life_and_asks_for_nothing() {
         ("remove", "0 cloudspaces left"),
         ("the controller manager starts", "3 nodes initialised"),
         ("a Service of type LoadBalancer", "reached at "),
-        ("machine n3 is switched off", "node.cloudprovider.kubernetes.io/shutdown"),
+        (
+            "machine n3 is switched off",
+            "node.cloudprovider.kubernetes.io/shutdown",
+        ),
         ("machine n3 is given back", "node deleted"),
         ("the Service is deleted", "0 IP blocks left"),
     ] {
@@ -65,7 +68,10 @@ fn what_is_kept_can_be_looked_at_until_the_demo_is_ended() {
     assert!(ended.success());
     assert_eq!(demo.wait().unwrap().code(), Some(0));
     for kubeconfig in &kubeconfigs {
-        assert!(!std::path::Path::new(kubeconfig).exists(), "{kubeconfig} is left behind");
+        assert!(
+            !std::path::Path::new(kubeconfig).exists(),
+            "{kubeconfig} is left behind"
+        );
     }
 }
 
@@ -73,5 +79,10 @@ fn what_is_kept_can_be_looked_at_until_the_demo_is_ended() {
 fn a_provider_that_is_not_shown_is_refused_with_those_that_are() {
     let done = Home::new("http://127.0.0.1:9").run(&["demo", "--provider=nosuch"]);
     assert_eq!(done.code, 2);
-    assert!(done.err.contains("possible values: rackspace-spot, phoenixnap, equinix-metal"), "{}", done.err);
+    assert!(
+        done.err
+            .contains("possible values: rackspace-spot, phoenixnap, equinix-metal"),
+        "{}",
+        done.err
+    );
 }

@@ -1,4 +1,9 @@
 //! Every command block of the README and the guides is run, and must print what stands there.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "this is test code, which clippy sees only in test functions"
+)]
 
 mod common;
 

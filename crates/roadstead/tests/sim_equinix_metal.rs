@@ -1,4 +1,9 @@
 //! `roadstead sim equinix-metal`, asked over a real socket.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "this is test code, which clippy sees only in test functions"
+)]
 
 mod common;
 

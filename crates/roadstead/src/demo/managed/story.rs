@@ -15,7 +15,7 @@ use crate::failure::Failure;
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
 const SERVICE: &str = "web";
 /// How long anything may take. Nothing takes half as long.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Plays every act and returns what is printed at the end. With [`Keep::Yes`] the Service stays.
