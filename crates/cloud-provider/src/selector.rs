@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use serde_json::{Value, json};
+
 /// Which labels an object must have. Without requirements it matches everything.
 ///
 /// ```
@@ -46,6 +48,29 @@ impl Selector {
     /// Whether it matches everything.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The same as a `LabelSelector` of an object. Nothing when it compares numbers, which those cannot.
+    ///
+    /// ```
+    /// let selector: cloud_provider::selector::Selector = "env=prod,!spot".parse().unwrap();
+    /// let expected = serde_json::json!({"matchExpressions": [
+    ///     {"key": "env", "operator": "In", "values": ["prod"]}, {"key": "spot", "operator": "DoesNotExist"},
+    /// ]});
+    /// assert_eq!(selector.to_json(), Some(expected));
+    /// ```
+    pub fn to_json(&self) -> Option<Value> {
+        let expression = |Requirement { key, operator }: &Requirement| {
+            Some(match operator {
+                Operator::Exists => json!({"key": key, "operator": "Exists"}),
+                Operator::Absent => json!({"key": key, "operator": "DoesNotExist"}),
+                Operator::In(values) => json!({"key": key, "operator": "In", "values": values}),
+                Operator::NotIn(values) => json!({"key": key, "operator": "NotIn", "values": values}),
+                Operator::Greater(_) | Operator::Less(_) => return None,
+            })
+        };
+        let expressions: Option<Vec<Value>> = self.0.iter().map(expression).collect();
+        Some(json!({"matchExpressions": expressions?}))
     }
 
     /// Whether an object with these labels is selected.

@@ -39,8 +39,8 @@ pub struct Config {
     /// The port of the API server. `apiServerPort`, `PNAP_API_SERVER_PORT`. Nothing uses it, as in the original: it is
     /// checked and told.
     pub api_server_port: u16,
-    /// Which nodes stand behind Services; all of them when it is empty. `serviceNodeSelector`,
-    /// `PNAP_SERVICE_NODE_SELECTOR`.
+    /// Which nodes announce addresses by MetalLB; all of them when it is empty. kube-vip chooses by itself.
+    /// `serviceNodeSelector`, `PNAP_SERVICE_NODE_SELECTOR`.
     pub service_node_selector: Selector,
     /// Whether Services share blocks, instead of having one each. `shareIPBlocks`, `PNAP_SHARE_IP_BLOCKS`.
     pub share_ip_blocks: bool,
@@ -116,6 +116,16 @@ impl Config {
                 .flag("deleteOrphanedIPBlocks", Some("PNAP_DELETE_ORPHANED_IP_BLOCKS"))
                 .unwrap_or(false),
         };
+        let metallb = matches!(
+            &config.load_balancer,
+            Some(LoadBalancer {
+                announcer: Announcer::MetalLb { .. },
+                ..
+            })
+        );
+        if metallb && config.service_node_selector.to_json().is_none() {
+            reader.problem("serviceNodeSelector compares numbers, which MetalLB cannot: use in, notin, = or !=");
+        }
         reader.finish(config)
     }
 

@@ -21,6 +21,7 @@ use cloud_provider::announcers::metallb::{Mode, Names, Resources};
 use cloud_provider::announcers::{AddressNames, Announcement, Announcer as Announce, ServiceAddress, Silent, kube_vip};
 use cloud_provider::data::{Ingress, Node, Service};
 use cloud_provider::helpers::{Cidr, has_finalizer};
+use cloud_provider::selector::Selector;
 use cloud_provider::{Balancer, CloudError, Context, LoadBalancers, OwnedBalancer, cluster};
 use kit::Class;
 use kube_kit::metrics::Gauge;
@@ -114,6 +115,9 @@ impl PnapLoadBalancers {
                 let ours = Names::new("phoenixnap", "phoenixnap.com", "phoenixnap-l2-adv");
                 let mode = Mode::Layer2 {
                     interfaces: interfaces.clone(),
+                    nodes: Some(&inner.config.service_node_selector)
+                        .filter(|selector| !selector.is_empty())
+                        .and_then(Selector::to_json),
                 };
                 (
                     names,

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::data::Service;
@@ -58,10 +59,12 @@ impl Names {
 pub enum Mode {
     /// BGP: the speakers of the announcement each get their peers.
     Bgp,
-    /// ARP and NDP, on these network interfaces; on all of them when none is named.
+    /// ARP and NDP.
     Layer2 {
-        /// The interfaces.
+        /// On these network interfaces; on all of them when none is named.
         interfaces: Vec<String>,
+        /// The nodes that may, as a `LabelSelector`; all when there is none.
+        nodes: Option<Value>,
     },
 }
 

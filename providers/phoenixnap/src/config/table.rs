@@ -116,8 +116,8 @@ pub const SETTINGS: [Setting; 12] = [
         "text",
         "",
         Upstream::Idle,
-        "A label selector, such as `role=edge,!spot`. It is checked and told. It decides nothing: kube-vip and MetalLB \
-         choose the node that announces an address by themselves, as their own settings say.",
+        "A label selector, such as `role=edge,!spot`: the nodes that may announce addresses by MetalLB. With kube-vip it \
+         decides nothing: run kube-vip on those nodes only.",
     ),
     setting(
         ("shareIPBlocks", "PNAP_SHARE_IP_BLOCKS"),

@@ -173,3 +173,14 @@ fn only_what_leaves_the_machine_without_tls_can_be_read_by_others() {
         assert_eq!(is_readable(url), expected, "{url}");
     }
 }
+
+#[test]
+fn metallb_is_given_no_selector_that_it_cannot_have() {
+    let selector = ("PNAP_SERVICE_NODE_SELECTOR", "slots>4");
+    assert!(with(&[selector, ("PNAP_LOAD_BALANCER", "kube-vip://63fd")]).is_ok());
+    let ConfigError(problems) = with(&[selector, ("PNAP_LOAD_BALANCER", "metallb://63fd")]).unwrap_err();
+    assert!(
+        problems[0].starts_with("serviceNodeSelector compares numbers"),
+        "{problems:?}"
+    );
+}

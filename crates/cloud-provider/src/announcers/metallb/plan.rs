@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::selectors::ServiceRef;
 use super::{Mode, Names, is_service_label, pool_name, service_labels, serving};
@@ -276,9 +276,9 @@ fn advertisement(
     serving: &BTreeSet<String>,
     gone: &BTreeSet<String>,
 ) -> Option<Change> {
-    let (kind, interfaces) = match mode {
-        Mode::Bgp => (Kind::BgpAdvertisement, &[][..]),
-        Mode::Layer2 { interfaces } => (Kind::L2Advertisement, &interfaces[..]),
+    let (kind, places) = match mode {
+        Mode::Bgp => (Kind::BgpAdvertisement, Vec::new()),
+        Mode::Layer2 { interfaces, nodes } => (Kind::L2Advertisement, places(interfaces, nodes.as_ref())),
     };
     let ours: Vec<&Value> = observed.iter().filter(|one| is_ours(names, one)).collect();
     let Some(known) = ours.iter().find(|one| name(one) == names.advertisement) else {
@@ -287,8 +287,8 @@ fn advertisement(
         }
         let pools: Vec<&String> = serving.iter().collect();
         let mut spec = json!({ "ipAddressPools": pools });
-        if !interfaces.is_empty() {
-            spec["interfaces"] = json!(interfaces);
+        for (field, value) in places {
+            spec[field] = value;
         }
         return Some(create(names, kind, &names.advertisement, &[], &spec));
     };
@@ -307,7 +307,22 @@ fn advertisement(
     if after.is_empty() {
         return Some(delete(kind, known));
     }
-    (after != before).then(|| patch(kind, known, json!({ "spec": { "ipAddressPools": after } })))
+    let mut spec = Map::new();
+    if after != before {
+        spec.insert("ipAddressPools".to_owned(), json!(after));
+    }
+    let moved = places
+        .into_iter()
+        .filter(|(field, value)| known["spec"][*field] != *value);
+    spec.extend(moved.map(|(field, value)| (field.to_owned(), value)));
+    (!spec.is_empty()).then(|| patch(kind, known, json!({ "spec": spec })))
+}
+
+/// Where addresses are announced, as fields of an advertisement. What is not given is whoever's who wrote it.
+fn places(interfaces: &[String], nodes: Option<&Value>) -> Vec<(&'static str, Value)> {
+    let interfaces = (!interfaces.is_empty()).then(|| ("interfaces", json!(interfaces)));
+    let nodes = nodes.map(|nodes| ("nodeSelectors", json!([nodes])));
+    interfaces.into_iter().chain(nodes).collect()
 }
 
 /// The Services that something stands here for.

@@ -39,7 +39,12 @@ fn specs(world: &World, plural: &str) -> Vec<Value> {
 
 #[tokio::test(start_paused = true)]
 async fn each_address_has_a_pool_and_all_pools_one_advertisement() {
-    let world = announced_by("metallb", Settings::default(), json!({}), 1);
+    let world = announced_by(
+        "metallb",
+        Settings::default(),
+        json!({"serviceNodeSelector": "role=edge"}),
+        1,
+    );
     install_metallb(&world);
     world.add_service("a", &json!({}));
     world.add_service("b", &json!({}));
@@ -57,6 +62,8 @@ async fn each_address_has_a_pool_and_all_pools_one_advertisement() {
     let advertisements = specs(&world, "l2advertisements");
     assert_eq!(advertisements.len(), 1);
     assert_eq!(advertisements[0]["ipAddressPools"], json!(["default.a", "default.b"]));
+    let edge = json!([{"matchExpressions": [{"key": "role", "operator": "In", "values": ["edge"]}]}]);
+    assert_eq!(advertisements[0]["nodeSelectors"], edge);
     assert_eq!(world.service("a").unwrap()["spec"]["loadBalancerIP"], a);
     for name in ["a", "b"] {
         world.delete_service(name);

@@ -192,6 +192,7 @@ fn layer_two_has_its_own_advertisement_and_no_peers() {
     let mut world = World {
         mode: Mode::Layer2 {
             interfaces: vec!["bond0.42".to_owned()],
+            nodes: None,
         },
         ..World::default()
     };
@@ -202,6 +203,16 @@ fn layer_two_has_its_own_advertisement_and_no_peers() {
         json!({"ipAddressPools": ["default.a"], "interfaces": ["bond0.42"]})
     );
     assert!(world.observed.peers.is_empty());
+    // Configured otherwise since.
+    let nodes = json!({"matchLabels": {"role": "edge"}});
+    world.mode = Mode::Layer2 {
+        interfaces: Vec::new(),
+        nodes: Some(nodes.clone()),
+    };
+    world.announce(&service("a"), &["192.0.2.1/32"], &[], &[]);
+    let spec = &world.observed.advertisements[0]["spec"];
+    let expected = json!({"ipAddressPools": ["default.a"], "interfaces": ["bond0.42"], "nodeSelectors": [nodes]});
+    assert_eq!(*spec, expected);
     world.withdraw(&service("a"));
     assert!(world.is_empty());
 }
