@@ -46,7 +46,7 @@ struct Complaints {
 
 impl Complaints {
     fn count(&mut self, cloudspace: &CloudSpace, session: &Session) -> Result<(), DriverError> {
-        let Some(what) = complaint(cloudspace) else {
+        let Some(what) = complaint(cloudspace, session) else {
             *self = Self::default();
             return Ok(());
         };
@@ -59,18 +59,18 @@ impl Complaints {
         if self.late < limits.error_looks {
             return Ok(());
         }
-        Err(DriverError::permanent(session.client.secrets().tidy(&what)))
+        Err(DriverError::permanent(what))
     }
 }
 
 /// What a cloudspace complains of, if it does.
-fn complaint(cloudspace: &CloudSpace) -> Option<String> {
+fn complaint(cloudspace: &CloudSpace, session: &Session) -> Option<String> {
     let failed = |word: &str| word.eq_ignore_ascii_case("error") || word.eq_ignore_ascii_case("failed");
     let (name, status) = (&cloudspace.metadata.name, &cloudspace.status);
     let reason = if status.reason.is_empty() {
-        "it gives no reason"
+        "it gives no reason".to_owned()
     } else {
-        &status.reason
+        session.client.secrets().tidy(&status.reason)
     };
     if failed(&status.phase) {
         return Some(format!("cloudspace {name} entered error state: {reason}"));
@@ -220,16 +220,21 @@ pub(super) async fn replacement(
 pub(super) async fn explain_bids(session: &Session, pools: &[LivePool]) -> String {
     let classes = session.client.server_classes().await.unwrap_or_default();
     let waiting = pools.iter().filter(|pool| pool.got < pool.count);
-    let lines: Vec<String> = waiting.map(|pool| explain(pool, &prices(&classes, pool))).collect();
-    session.client.secrets().tidy(&lines.join("; "))
+    let lines: Vec<String> = waiting
+        .map(|pool| {
+            let says = session.client.secrets().tidy(&pool.says);
+            explain(pool, &says, &prices(&classes, pool))
+        })
+        .collect();
+    lines.join("; ")
 }
 
-fn explain(pool: &LivePool, prices: &Prices) -> String {
+fn explain(pool: &LivePool, says: &str, prices: &Prices) -> String {
     let (name, class, got, count) = (&pool.name, &pool.class, pool.got, pool.count);
-    let says = if pool.says.is_empty() {
+    let says = if says.is_empty() {
         String::new()
     } else {
-        format!(" (the provider says {:?})", pool.says)
+        format!(" (the provider says {says:?})")
     };
     if pool.kind == Kind::OnDemand {
         return format!("on-demand pool {name} ({class}) has {got} of {count} machines{says}");
