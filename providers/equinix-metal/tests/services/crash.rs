@@ -27,7 +27,7 @@ impl Life {
                 .collect();
             if names == self.after && self.after.iter().all(|name| !world.ingress("default", name).is_empty()) {
                 // Whatever still comes, comes.
-                seconds(70).await;
+                seconds(25).await;
                 return Ok(());
             }
         }
