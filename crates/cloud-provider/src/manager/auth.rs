@@ -14,6 +14,10 @@ use kube::api::{Api, PostParams};
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
+mod proxy;
+
+pub(crate) use proxy::{Proxied, RequestHeaders};
+
 /// How many answers are remembered at a time.
 const REMEMBERED: usize = 1024;
 
@@ -48,6 +52,7 @@ struct Inner {
     authentication: kube::Client,
     authorization: kube::Client,
     open: Vec<String>,
+    proxies: RequestHeaders,
     token_ttl: Duration,
     yes_ttl: Duration,
     no_ttl: Duration,
@@ -64,11 +69,18 @@ pub(crate) struct Ttl {
 
 impl Auth {
     /// Asks these API servers. Anybody may get the `open` paths; a path that ends in `*` covers what begins like it.
-    pub fn new(authentication: kube::Client, authorization: kube::Client, open: Vec<String>, ttl: &Ttl) -> Self {
+    pub fn new(
+        authentication: kube::Client,
+        authorization: kube::Client,
+        open: Vec<String>,
+        proxies: RequestHeaders,
+        ttl: &Ttl,
+    ) -> Self {
         Self(Arc::new(Inner {
             authentication,
             authorization,
             open,
+            proxies,
             token_ttl: ttl.token,
             yes_ttl: ttl.yes,
             no_ttl: ttl.no,
@@ -86,10 +98,15 @@ impl Auth {
         let token = bearer
             .and_then(|value| value.split_once(' '))
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        let user = match (request.extensions.get::<Certified>(), token) {
-            (Some(Certified(user)), _) => user.clone(),
-            (None, Some((_, token))) => self.by_token(token.trim()).await?,
-            (None, None) => User::anonymous(),
+        let vouched = request
+            .extensions
+            .get::<Proxied>()
+            .and_then(|proxy| self.0.proxies.user(proxy, &request.headers));
+        let user = match (vouched, request.extensions.get::<Certified>(), token) {
+            (Some(user), _, _) => user,
+            (None, Some(Certified(user)), _) => user.clone(),
+            (None, None, Some((_, token))) => self.by_token(token.trim()).await?,
+            (None, None, None) => User::anonymous(),
         };
         let verb = request.method.as_str().to_ascii_lowercase();
         let is_open = |open: &String| {

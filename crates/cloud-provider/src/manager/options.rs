@@ -215,6 +215,11 @@ fn serving_errors(parsed: &Parsed) -> Vec<String> {
     if parsed.optional("tls-cert-file").is_some() != parsed.optional("tls-private-key-file").is_some() {
         errors.push("--tls-cert-file and --tls-private-key-file go together".to_owned());
     }
+    let sni = parsed.list("tls-sni-cert-key");
+    let wrong = sni
+        .iter()
+        .filter(|text| super::serve::certificates::parse(text).is_none());
+    errors.extend(wrong.map(|text| format!("--tls-sni-cert-key {text:?} is not of the form CERT,KEY[:NAME,...]")));
     if !matches!(
         parsed.text("tls-min-version").as_str(),
         "" | "VersionTLS10" | "VersionTLS11" | "VersionTLS12" | "VersionTLS13"

@@ -21,13 +21,13 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use super::admin::Admin;
-use super::auth::{Auth, Ttl, guard};
+use super::auth::{Auth, RequestHeaders, Ttl, guard};
 use super::clients::{Clients, Purpose};
 use super::group::{self, Running};
 use super::health::{Checks, Means};
 use super::migration::Under;
 use super::options::Options;
-use super::serve::{self, Reload, ServeError};
+use super::serve::{self, Authorities, Reload, ServeError, Tls};
 use crate::cloud::{Cloud, Context};
 use crate::controllers::{Alarms, Shared};
 use crate::data::{Node, Service, Slim};
@@ -364,7 +364,7 @@ impl Inner {
     async fn secure(
         self: &Arc<Self>,
         address: std::net::IpAddr,
-    ) -> Result<(axum::Router, rustls::ServerConfig, Option<Reload>), ProcessError> {
+    ) -> Result<(axum::Router, Tls, Option<Reload>), ProcessError> {
         let p = &self.options.parsed;
         let reviewer = |flag: &str, name: &'static str| Purpose {
             timeout: Some(Duration::from_secs(10)),
@@ -379,12 +379,12 @@ impl Inner {
             .clients
             .make(reviewer("authorization-kubeconfig", "authorization"))
             .await?;
-        let client_ca = self.client_ca(&authentication).await?;
-        let tls = serve::tls(p, address, client_ca.as_deref())?;
+        let (authorities, proxies) = self.authorities(&authentication).await?;
+        let tls = serve::tls(p, address, &authorities)?;
         let flags = p.clone();
         let reload = serve::is_in_files(p).then(|| Reload {
             every: RELOAD,
-            read: Box::new(move || serve::tls(&flags, address, client_ca.as_deref())),
+            read: Box::new(move || serve::tls(&flags, address, &authorities)),
         });
         let ttl = Ttl {
             token: p.duration("authentication-token-webhook-cache-ttl"),
@@ -395,6 +395,7 @@ impl Inner {
             authentication,
             authorization,
             p.list("authorization-always-allow-paths"),
+            proxies,
             &ttl,
         );
         let state = Arc::clone(self);
@@ -410,21 +411,48 @@ impl Inner {
         Ok((admin.router().layer(from_fn_with_state(auth, guard)), tls, reload))
     }
 
-    /// The authorities for client certificates that the cluster names, unless a file does.
-    async fn client_ca(&self, client: &kube::Client) -> Result<Option<String>, ProcessError> {
+    /// The authorities for client certificates, and what proxies may say, as the cluster has it unless flags do.
+    async fn authorities(&self, client: &kube::Client) -> Result<(Authorities, RequestHeaders), ProcessError> {
         let p = &self.options.parsed;
-        if p.optional("client-ca-file").is_some() || p.bool("authentication-skip-lookup") {
-            return Ok(None);
+        let given = RequestHeaders {
+            allowed: p.list("requestheader-allowed-names"),
+            user: p.list("requestheader-username-headers"),
+            groups: p.list("requestheader-group-headers"),
+        };
+        let own_clients = p.optional("client-ca-file").is_some();
+        let own_proxies = p.optional("requestheader-client-ca-file").is_some();
+        if (own_clients && own_proxies) || p.bool("authentication-skip-lookup") {
+            return Ok((Authorities::default(), given));
         }
         let maps: Api<core::ConfigMap> = Api::namespaced(client.clone(), "kube-system");
-        match maps.get("extension-apiserver-authentication").await {
-            Ok(map) => Ok(map.data.and_then(|mut data| data.remove("client-ca-file"))),
-            Err(error) if p.bool("authentication-tolerate-lookup-failure") => {
-                warn!(error = %kit::chain(&error), "client certificates are not accepted");
-                Ok(None)
+        let mut data = match maps.get("extension-apiserver-authentication").await {
+            Ok(map) => map.data.unwrap_or_default(),
+            // Whoever brings an authority of his own does not depend on the cluster's.
+            Err(error) if own_clients || p.bool("authentication-tolerate-lookup-failure") => {
+                warn!(error = %kit::chain(&error), "client certificates and proxies that only the cluster knows are not accepted");
+                return Ok((Authorities::default(), given));
             }
-            Err(error) => Err(ProcessError::Lookup(error)),
-        }
+            Err(error) => return Err(ProcessError::Lookup(error)),
+        };
+        let authorities = Authorities {
+            clients: data.remove("client-ca-file"),
+            proxies: data.remove("requestheader-client-ca-file"),
+        };
+        let list = |name: &str| -> Vec<String> {
+            let text = data.get(name).map_or("[]", String::as_str);
+            serde_json::from_str(text).unwrap_or_default()
+        };
+        // All of it from one place: an authority goes with the names it vouches for.
+        let headers = if own_proxies {
+            given
+        } else {
+            RequestHeaders {
+                allowed: list("requestheader-allowed-names"),
+                user: list("requestheader-username-headers"),
+                groups: list("requestheader-group-headers"),
+            }
+        };
+        Ok((authorities, headers))
     }
 
     fn state(&self) -> Value {

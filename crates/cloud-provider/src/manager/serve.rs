@@ -11,9 +11,11 @@ use axum::body::Body;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use rustls::RootCertStore;
+use rustls::pki_types::UnixTime;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -22,8 +24,12 @@ use tower::ServiceExt as _;
 use tracing::{debug, warn};
 use x509_parser::prelude::FromDer as _;
 
-use super::auth::{Certified, User};
+use super::auth::{Certified, Proxied, User};
 use super::flags::Parsed;
+
+pub(super) mod certificates;
+
+use certificates::Certificates;
 
 /// How long a client may take to greet.
 const HANDSHAKE: Duration = Duration::from_secs(32);
@@ -47,6 +53,9 @@ pub enum ServeError {
     /// The certificate made could not be kept.
     #[error("cannot write {0}")]
     Keep(PathBuf, #[source] io::Error),
+    /// The flag makes no sense.
+    #[error("--tls-sni-cert-key {0:?} is not of the form CERT,KEY[:NAME,...]")]
+    Sni(String),
     /// Certificate and key do not go together.
     #[error("cannot use the certificate")]
     Tls(#[source] rustls::Error),
@@ -55,36 +64,89 @@ pub enum ServeError {
     Clients(#[source] rustls::server::VerifierBuilderError),
 }
 
-/// What TLS takes, from the flags; `client_ca` is PEM from the cluster, used when no file is given.
-pub(crate) fn tls(parsed: &Parsed, bind: IpAddr, client_ca: Option<&str>) -> Result<rustls::ServerConfig, ServeError> {
-    let (chain, key) = certificate(parsed, bind)?;
+type Verifier = Arc<dyn ClientCertVerifier>;
+
+/// The authorities that the cluster names, as PEM, for what no flag says.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Authorities {
+    pub clients: Option<String>,
+    pub proxies: Option<String>,
+}
+
+/// What TLS takes, and whose certificates mean what.
+pub(crate) struct Tls {
+    config: Arc<rustls::ServerConfig>,
+    people: Option<Verifier>,
+    proxies: Option<Verifier>,
+}
+
+/// What TLS takes, from the flags and the cluster.
+pub(crate) fn tls(parsed: &Parsed, bind: IpAddr, cluster: &Authorities) -> Result<Tls, ServeError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let own = certificate(parsed, bind)?;
+    let certificates = Certificates::new(own, &parsed.list("tls-sni-cert-key"), &provider)?;
     let versions: &[&rustls::SupportedProtocolVersion] = match parsed.text("tls-min-version").as_str() {
         "VersionTLS13" => &[&rustls::version::TLS13],
         _ => rustls::ALL_VERSIONS,
     };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider));
     let builder = builder.with_protocol_versions(versions).map_err(ServeError::Tls)?;
-    let mut authorities = RootCertStore::empty();
-    if let Some(path) = parsed.optional("client-ca-file").map(PathBuf::from) {
-        authorities.add_parsable_certificates(certificates(&path)?);
-    } else if let Some(pem) = client_ca {
-        authorities.add_parsable_certificates(CertificateDer::pem_slice_iter(pem.as_bytes()).flatten());
-    }
-    let builder = if authorities.is_empty() {
-        builder.with_no_client_auth()
-    } else {
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), provider);
-        builder.with_client_cert_verifier(verifier.allow_unauthenticated().build().map_err(ServeError::Clients)?)
+    let people = roots(parsed, "client-ca-file", cluster.clients.as_deref())?;
+    let proxies = roots(parsed, "requestheader-client-ca-file", cluster.proxies.as_deref())?;
+    let verifier = |roots: &RootCertStore| -> Result<Option<Verifier>, ServeError> {
+        if roots.is_empty() {
+            return Ok(None);
+        }
+        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots.clone()), Arc::clone(&provider));
+        let built = builder.allow_unauthenticated().build().map_err(ServeError::Clients)?;
+        Ok(Some(built))
     };
-    let mut config = builder.with_single_cert(chain, key).map_err(ServeError::Tls)?;
+    let mut all = people.clone();
+    all.roots.extend(proxies.roots.iter().cloned());
+    let builder = match verifier(&all)? {
+        None => builder.with_no_client_auth(),
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(certificates));
     let http2 = !parsed.bool("disable-http2-serving");
     config.alpn_protocols = if http2 {
         vec![b"h2".to_vec(), b"http/1.1".to_vec()]
     } else {
         vec![b"http/1.1".to_vec()]
     };
-    Ok(config)
+    Ok(Tls {
+        config: Arc::new(config),
+        people: verifier(&people)?,
+        proxies: verifier(&proxies)?,
+    })
+}
+
+/// The authorities in the file that a flag names, or else in what the cluster says.
+fn roots(parsed: &Parsed, flag: &str, cluster: Option<&str>) -> Result<RootCertStore, ServeError> {
+    let mut roots = RootCertStore::empty();
+    if let Some(path) = parsed.optional(flag).map(PathBuf::from) {
+        roots.add_parsable_certificates(certificates(&path)?);
+    } else if let Some(pem) = cluster {
+        roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem.as_bytes()).flatten());
+    }
+    Ok(roots)
+}
+
+impl Tls {
+    /// Who the certificates of a connection say is there: somebody, a proxy, or both where one authority does both.
+    fn peer(&self, chain: &[CertificateDer<'_>]) -> (Option<Certified>, Option<Proxied>) {
+        let Some((first, rest)) = chain.split_first() else {
+            return (None, None);
+        };
+        let vouches = |verifier: &Option<Verifier>| {
+            verifier
+                .as_ref()
+                .is_some_and(|verifier| verifier.verify_client_cert(first, rest, UnixTime::now()).is_ok())
+        };
+        let Some(user) = user(first) else { return (None, None) };
+        let proxied = vouches(&self.proxies).then(|| Proxied(user.name.clone()));
+        (vouches(&self.people).then_some(Certified(user)), proxied)
+    }
 }
 
 type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
@@ -147,7 +209,7 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, ServeErro
 /// Where TLS is read anew from, and how often: certificates are renewed while the process runs.
 pub(crate) struct Reload {
     pub every: Duration,
-    pub read: Box<dyn Fn() -> Result<rustls::ServerConfig, ServeError> + Send + Sync>,
+    pub read: Box<dyn Fn() -> Result<Tls, ServeError> + Send + Sync>,
 }
 
 /// Whether certificates are in files that somebody may renew.
@@ -159,12 +221,12 @@ pub(crate) fn is_in_files(parsed: &Parsed) -> bool {
 /// Serves until `stop` is cancelled, and a little longer to those who are being answered.
 pub(crate) async fn serve(
     listener: TcpListener,
-    tls: rustls::ServerConfig,
+    tls: Tls,
     reload: Option<Reload>,
     router: Router,
     stop: CancellationToken,
 ) {
-    let mut acceptor = TlsAcceptor::from(Arc::new(tls));
+    let mut tls = Arc::new(tls);
     let connections = TaskTracker::new();
     let every = reload.as_ref().map_or(Duration::from_hours(24), |reload| reload.every);
     let mut renewal = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
@@ -173,7 +235,7 @@ pub(crate) async fn serve(
             () = stop.cancelled() => break,
             _ = renewal.tick() => {
                 match reload.as_ref().map(|reload| (reload.read)()) {
-                    Some(Ok(fresh)) => acceptor = TlsAcceptor::from(Arc::new(fresh)),
+                    Some(Ok(fresh)) => tls = Arc::new(fresh),
                     // Half written, most likely: the old ones serve until the next look.
                     Some(Err(error)) => warn!(error = %kit::chain(&error), "cannot read the certificates again"),
                     None => {}
@@ -190,29 +252,27 @@ pub(crate) async fn serve(
                 }
             },
         };
-        connections.spawn(connection(acceptor.clone(), stream, router.clone(), stop.clone()));
+        connections.spawn(connection(Arc::clone(&tls), stream, router.clone(), stop.clone()));
     }
     connections.close();
     let _ = tokio::time::timeout(GRACE, connections.wait()).await;
 }
 
-async fn connection(acceptor: TlsAcceptor, stream: TcpStream, router: Router, stop: CancellationToken) {
+async fn connection(tls: Arc<Tls>, stream: TcpStream, router: Router, stop: CancellationToken) {
+    let acceptor = TlsAcceptor::from(Arc::clone(&tls.config));
     let stream = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return debug!(%error, "TLS handshake failed"),
         Err(_) => return,
     };
-    let peer = stream
-        .get_ref()
-        .1
-        .peer_certificates()
-        .and_then(<[_]>::first)
-        .and_then(user)
-        .map(Certified);
+    let (certified, proxied) = tls.peer(stream.get_ref().1.peer_certificates().unwrap_or_default());
     let service = router.map_request(move |request: axum::http::Request<hyper::body::Incoming>| {
         let mut request = request.map(Body::new);
-        if let Some(certified) = &peer {
+        if let Some(certified) = &certified {
             request.extensions_mut().insert(certified.clone());
+        }
+        if let Some(proxied) = &proxied {
+            request.extensions_mut().insert(proxied.clone());
         }
         request
     });

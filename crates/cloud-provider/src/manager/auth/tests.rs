@@ -19,6 +19,7 @@ fn router(world: &World) -> Router {
         client.clone(),
         client,
         vec!["/healthz".to_owned(), "/open/*".to_owned()],
+        RequestHeaders::default(),
         &ttl,
     );
     let ok = || get(|| async { "ok" });

@@ -75,9 +75,9 @@ async fn a_kept_certificate_is_made_once_and_client_certificates_say_who_is_ther
         format!("--client-ca-file={}", path("ca.pem").display()),
     ];
     let bind: IpAddr = "127.0.0.1".parse().unwrap();
-    let config = tls(&parsed(&args), bind, None).unwrap();
+    let config = tls(&parsed(&args), bind, &Authorities::default()).unwrap();
     let kept = std::fs::read(path("certs").join(FILES[0])).unwrap();
-    tls(&parsed(&args), bind, None).unwrap();
+    tls(&parsed(&args), bind, &Authorities::default()).unwrap();
     assert_eq!(
         std::fs::read(path("certs").join(FILES[0])).unwrap(),
         kept,
@@ -95,7 +95,7 @@ async fn a_kept_certificate_is_made_once_and_client_certificates_say_who_is_ther
         every: Duration::from_millis(50),
         read: Box::new({
             let flags = parsed(&args);
-            move || tls(&flags, bind, None)
+            move || tls(&flags, bind, &Authorities::default())
         }),
     };
     let served = tokio::spawn(serve(listener, config, Some(reload), whoami(), stop.clone()));
@@ -143,6 +143,50 @@ fn files_that_are_not_there_are_named() {
         "--tls-cert-file=/nowhere.crt".to_owned(),
         "--tls-private-key-file=/nowhere.key".to_owned(),
     ];
-    let error = tls(&parsed(&args), "0.0.0.0".parse().unwrap(), None).unwrap_err();
+    let error = tls(&parsed(&args), "0.0.0.0".parse().unwrap(), &Authorities::default())
+        .err()
+        .unwrap();
     assert_eq!(error.to_string(), "cannot read /nowhere.key");
+}
+
+/// An authority as PEM, and the certificate of somebody with this name that it vouches for.
+fn vouched(name: &str) -> (String, CertificateDer<'static>) {
+    let authority_key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority = params.self_signed(&authority_key).unwrap();
+    let issuer = rcgen::Issuer::new(params, authority_key);
+    let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
+    let certificate = params.signed_by(&rcgen::KeyPair::generate().unwrap(), &issuer).unwrap();
+    (authority.pem(), certificate.der().clone())
+}
+
+#[test]
+fn whose_authority_vouches_decides_whether_it_is_a_person_or_a_proxy() {
+    let dir = tempfile::tempdir().unwrap();
+    let ((people, alice), (proxies, front), (_, stranger)) = (vouched("alice"), vouched("front"), vouched("eve"));
+    let file = dir.path().join("proxies.pem");
+    std::fs::write(&file, &proxies).unwrap();
+    let both = Authorities {
+        clients: Some(people.clone()),
+        proxies: Some(proxies),
+    };
+    let flag = [format!("--requestheader-client-ca-file={}", file.display())];
+    let only_people = Authorities {
+        clients: Some(people),
+        proxies: None,
+    };
+    for (args, cluster) in [(&[][..], &both), (&flag[..], &only_people)] {
+        let tls = tls(&parsed(args), "127.0.0.1".parse().unwrap(), cluster).unwrap();
+        let who = |chain: &[CertificateDer<'static>]| {
+            let (certified, proxied) = tls.peer(chain);
+            (certified.map(|one| one.0.name), proxied.map(|one| one.0))
+        };
+        assert_eq!(who(std::slice::from_ref(&alice)), (Some("alice".to_owned()), None));
+        assert_eq!(who(std::slice::from_ref(&front)), (None, Some("front".to_owned())));
+        assert_eq!(who(std::slice::from_ref(&stranger)), (None, None));
+        assert_eq!(who(&[]), (None, None));
+    }
 }
