@@ -75,14 +75,19 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
 }
 
-fn crates() -> BTreeMap<String, Crate> {
+/// What cargo knows of the crates of the workspace.
+fn metadata() -> Value {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--no-deps"])
         .current_dir(root())
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn crates() -> BTreeMap<String, Crate> {
+    let metadata = metadata();
     let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
     metadata["packages"]
         .as_array()
@@ -212,4 +217,62 @@ fn every_link_between_the_pages_leads_somewhere() {
         }
     }
     assert!(links > 5, "only {links} links were followed");
+}
+
+/// `cargo run --release -- demo` in the README means the command people type, without a word more.
+#[test]
+fn cargo_run_means_the_command_people_type() {
+    let metadata = metadata();
+    let default = metadata["workspace_default_members"].as_array().unwrap();
+    let binaries: Vec<&str> = metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|package| default.contains(&package["id"]))
+        .flat_map(|package| package["targets"].as_array().unwrap())
+        .filter(|target| target["kind"][0] == "bin")
+        .filter_map(|target| target["name"].as_str())
+        .collect();
+    assert_eq!(binaries, ["roadstead"]);
+}
+
+/// Dependencies that only generated code names.
+const IN_GENERATED_CODE: [&str; 1] = ["tonic-prost"];
+
+#[test]
+fn every_dependency_is_used() {
+    fn read(dir: &Path, text: &mut String) {
+        for entry in std::fs::read_dir(dir).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                read(&path, text);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                text.push_str(&std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    fn names(text: &str, krate: &str) -> bool {
+        let part = |c: char| c.is_alphanumeric() || c == '_';
+        text.match_indices(krate)
+            .any(|(at, _)| !text[..at].ends_with(part) && !text[at + krate.len()..].starts_with(part))
+    }
+    let metadata = metadata();
+    let mut unused = Vec::new();
+    for package in metadata["packages"].as_array().unwrap() {
+        let home = Path::new(package["manifest_path"].as_str().unwrap()).parent().unwrap();
+        let mut shipped = String::new();
+        read(&home.join("src"), &mut shipped);
+        let mut all = std::fs::read_to_string(home.join("build.rs")).unwrap_or_default() + &shipped;
+        for dir in ["tests", "benches", "examples", "fakes"] {
+            read(&home.join(dir), &mut all);
+        }
+        for import in package["dependencies"].as_array().unwrap() {
+            let name = import["name"].as_str().unwrap();
+            let text = if import["kind"].is_null() { &shipped } else { &all };
+            if !names(text, &name.replace('-', "_")) && !IN_GENERATED_CODE.contains(&name) {
+                unused.push(format!("{} does not use {name}", package["name"]));
+            }
+        }
+    }
+    assert!(unused.is_empty(), "{unused:#?}");
 }
