@@ -24,6 +24,7 @@ pub fn world(settings: Settings, more: Value) -> World {
 }
 
 /// As [`world`], with this announcer and seed.
+#[allow(clippy::needless_pass_by_value, reason = "every test makes its own")]
 pub fn announced_by(announcer: &str, settings: Settings, more: Value, seed: u64) -> World {
     let mut world = World::seeded(settings, json!({}), seed);
     let network = json!({"name": "services", "location": "ASH"});
@@ -141,7 +142,9 @@ impl World {
 
     /// The messages of the warnings about a Service.
     pub fn warnings(&self, name: &str) -> Vec<String> {
-        let about = |(reason, object, message)| (object == name && reason != "").then_some(message);
+        let about = |(reason, object, message): (String, String, String)| {
+            (object == name && !reason.is_empty()).then_some(message)
+        };
         let told = self.events().into_iter().filter_map(about);
         let harmless = ["load balancer", "Load balancer"];
         told.filter(|text: &String| !harmless.iter().any(|end| text.ends_with(end)))
@@ -158,7 +161,7 @@ impl World {
 
     #[track_caller]
     pub fn until_no_blocks(&self) -> impl Future<Output = ()> {
-        self.until("no blocks are left", Duration::from_mins(60), |world| {
+        self.until("no blocks are left", Duration::from_hours(1), |world| {
             world.blocks().is_empty()
         })
     }

@@ -68,11 +68,6 @@ impl Scenario for Life {
                 "ingress": service["status"]["loadBalancer"]["ingress"].as_array().map_or(0, Vec::len),
             })
         };
-        if world.bought() > 1 {
-            for r in world.sim.front().requests() {
-                eprintln!("DBG {r:?}");
-            }
-        }
         let services: Vec<Value> = world.kube.list("services").into_iter().map(service).collect();
         let mut blocks: Vec<Value> = world
             .blocks()
