@@ -18,6 +18,7 @@ use crate::cloud::Cloud;
 use crate::error::CloudError;
 
 mod admin;
+mod audit;
 mod auth;
 mod clients;
 pub mod flags;
@@ -175,7 +176,7 @@ impl Manager {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let clients = Clients::from_flags(&options.parsed, &self.command, &self.version);
         if options.parsed.bool("audit") {
-            return Ok(process::audit(&options, &*cloud, &clients, out).await?);
+            return Ok(audit::audit(&options, &*cloud, &clients, out).await?);
         }
         let stop = CancellationToken::new();
         tokio::spawn(signals(stop.clone()));

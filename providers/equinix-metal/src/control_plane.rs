@@ -34,7 +34,8 @@ use tracing::{info, warn};
 
 use crate::client::MetalClient;
 use crate::config::Config;
-use crate::load_balancers::{COMPONENT, CONTROL_PLANE_SERVICE, SYSTEM};
+use crate::load_balancers::{COMPONENT, CONTROL_PLANE_SERVICE};
+use cloud_provider::cluster::SYSTEM_NAMESPACE;
 
 mod choose;
 mod keeper;
@@ -93,7 +94,7 @@ impl ControlPlane {
             sources: Store::new(),
             copies: Store::new(),
         };
-        for (namespace, store) in [("default", &watched.sources), (SYSTEM, &watched.copies)] {
+        for (namespace, store) in [("default", &watched.sources), (SYSTEM_NAMESPACE, &watched.copies)] {
             let api: Api<EndpointSlice> = Api::namespaced(context.client.clone(), namespace);
             let watch = Watch::new(api, "endpointslices", store.clone(), Slice::cut).metrics(&context.metrics);
             let stop = context.stop.clone();
@@ -195,8 +196,10 @@ impl ControlPlane {
         way: &Way,
     ) -> Result<(), MirrorError> {
         let params = PatchParams::apply(MANAGER).force();
-        let known = context.services.get(&format!("{SYSTEM}/{CONTROL_PLANE_SERVICE}"));
-        let services: Api<core::Service> = Api::namespaced(context.client.clone(), SYSTEM);
+        let known = context
+            .services
+            .get(&format!("{SYSTEM_NAMESPACE}/{CONTROL_PLANE_SERVICE}"));
+        let services: Api<core::Service> = Api::namespaced(context.client.clone(), SYSTEM_NAMESPACE);
         if let Some(wanted) = mirror::service(source, ports, way, known.as_deref()) {
             info!("applying the Service of the control plane");
             if let Some(known) = &known
@@ -231,7 +234,7 @@ impl ControlPlane {
             .into_iter()
             .map(|slice| (slice.name.clone(), slice))
             .collect();
-        let slices: Api<EndpointSlice> = Api::namespaced(context.client.clone(), SYSTEM);
+        let slices: Api<EndpointSlice> = Api::namespaced(context.client.clone(), SYSTEM_NAMESPACE);
         let (apply, delete) = mirror::slices(&sources, &copies);
         for (name, wanted) in apply {
             info!(name, "applying the EndpointSlice of the control plane");
@@ -250,7 +253,9 @@ impl ControlPlane {
 
 /// Tells people, at the Service where they look.
 fn tell(context: &Context, recorder: &Recorder, text: &str) {
-    let known = context.services.get(&format!("{SYSTEM}/{CONTROL_PLANE_SERVICE}"));
+    let known = context
+        .services
+        .get(&format!("{SYSTEM_NAMESPACE}/{CONTROL_PLANE_SERVICE}"));
     let service = known.or_else(|| context.services.get("default/kubernetes"));
     if let Some(service) = service {
         recorder.warning(&service.reference(), "ControlPlaneEndpointFailed", text);

@@ -31,3 +31,9 @@ mod reservations;
 
 pub use cloud::EquinixMetal;
 pub use instances::MetalInstances;
+
+/// The version that `make` builds, else the crate's.
+pub const VERSION: &str = match option_env!("BUILD_VERSION") {
+    Some(version) if !version.is_empty() => version,
+    _ => env!("CARGO_PKG_VERSION"),
+};

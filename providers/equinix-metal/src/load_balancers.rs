@@ -8,16 +8,13 @@
 //! Mirrors `metal/loadbalancers.go` of cloud-provider-equinix-metal.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use async_trait::async_trait;
+use cloud_provider::cluster::{self, SYSTEM_NAMESPACE};
 use cloud_provider::data::{Node, Service};
 use cloud_provider::{Balancer, CloudError, Context, LoadBalancers, OwnedBalancer};
-use k8s_openapi::api::core::v1 as core;
-use kit::{Backoff, Class};
-use kube::Api;
-use kube_kit::{Recorder, retry};
-use tracing::warn;
+use kit::Class;
+use kube_kit::Recorder;
 
 use crate::client::MetalClient;
 use crate::config::{BackEnd, Config};
@@ -33,8 +30,6 @@ pub(crate) use emlb::is_control_plane_node;
 pub(crate) const COMPONENT: &str = "cloud-provider-equinix-metal";
 /// The Service, and its EndpointSlices, through which the API server is reached from outside. In `kube-system`.
 pub const CONTROL_PLANE_SERVICE: &str = "cloud-provider-equinix-metal-kubernetes-external";
-/// The namespace whose UID tells clusters apart.
-pub const SYSTEM: &str = "kube-system";
 
 /// The load balancers of one cluster. Clones share everything.
 #[derive(Clone)]
@@ -64,7 +59,7 @@ enum Kind {
 
 /// Whether this is the Service of the control plane, which is no Service's business but the control plane's.
 pub(crate) fn is_control_plane(service: &Service) -> bool {
-    service.namespace == SYSTEM && service.name == CONTROL_PLANE_SERVICE
+    service.namespace == SYSTEM_NAMESPACE && service.name == CONTROL_PLANE_SERVICE
 }
 
 impl MetalLoadBalancers {
@@ -85,7 +80,7 @@ impl MetalLoadBalancers {
         let Some(back_end) = &inner.config.back_end else {
             return Ok(());
         };
-        let cluster = cluster_id(context).await?;
+        let cluster = cluster::uid(context).await?;
         let kind = match back_end {
             BackEnd::Emlb { metro } => Kind::Emlb(emlb::EmlbBalancers::new(&inner.client, &inner.config, metro)),
             announced => Kind::Eip(Box::new(eip::EipBalancers::new(
@@ -124,32 +119,6 @@ impl MetalLoadBalancers {
     fn running(&self) -> Result<&Running, CloudError> {
         let running = self.0.running.get();
         running.ok_or_else(|| CloudError::new(Class::Transient, "the cloud is not initialised yet"))
-    }
-}
-
-/// The UID of the system namespace. Waits for the API server; that it may not be read does not pass by itself.
-async fn cluster_id(context: &Context) -> Result<String, CloudError> {
-    let namespaces: Api<core::Namespace> = Api::all(context.client.clone());
-    let mut waits = Backoff::new(Duration::from_secs(1), Duration::from_secs(30)).jitter(0.2);
-    loop {
-        let error = match namespaces.get_metadata(SYSTEM).await {
-            Ok(namespace) => match namespace.metadata.uid.filter(|uid| !uid.is_empty()) {
-                Some(uid) => return Ok(uid),
-                None => CloudError::new(Class::Permanent, "the kube-system namespace has no UID"),
-            },
-            Err(error) => {
-                let class = retry::class(&error);
-                CloudError::new(class, "failed to get kube-system namespace").because(error)
-            }
-        };
-        if !error.class().is_temporary() || context.stop.is_cancelled() {
-            return Err(error);
-        }
-        warn!("{}; trying again", kit::chain(&error));
-        context
-            .clock
-            .sleep(waits.next().unwrap_or(Duration::from_secs(30)))
-            .await;
     }
 }
 

@@ -18,7 +18,7 @@ use kube_kit::{
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::admin::Admin;
 use super::auth::{Auth, RequestHeaders, Ttl, guard};
@@ -498,43 +498,4 @@ fn uninitialized(nodes: &Store<Node>) -> Vec<String> {
         .filter(|node| waiting(node))
         .map(|node| node.name.clone())
         .collect()
-}
-
-/// Lists load balancers whose Service is gone. Changes nothing.
-pub(super) async fn audit(
-    options: &Options,
-    cloud: &dyn Cloud,
-    clients: &Clients,
-    out: &mut (dyn std::io::Write + Send),
-) -> Result<(), ProcessError> {
-    let Some(balancers) = cloud.load_balancers() else {
-        let _ = writeln!(out, "the provider {} has no load balancers", options.cloud);
-        return Ok(());
-    };
-    let client = clients.make(Purpose::new("audit")).await?;
-    let services: Api<core::Service> = Api::all(client);
-    let listed = services
-        .list(&kube::api::ListParams::default())
-        .await
-        .map_err(ProcessError::Services)?;
-    let services: Vec<_> = listed
-        .items
-        .into_iter()
-        .map(|service| Arc::new(Service::cut(service)))
-        .collect();
-    let found = crate::controllers::service::orphans(balancers, &options.cluster, &services).await;
-    match found.map_err(ProcessError::Balancers)? {
-        None => {
-            let _ = writeln!(out, "the provider {} cannot list its load balancers", options.cloud);
-        }
-        Some(orphans) => {
-            info!(orphans = orphans.len(), "audit");
-            let mut table = kit::Table::new(["LOAD BALANCER", "ID", "SERVICE"]);
-            for orphan in orphans {
-                table.row([orphan.name, orphan.id, orphan.service.unwrap_or_default()]);
-            }
-            let _ = write!(out, "{table}");
-        }
-    }
-    Ok(())
 }

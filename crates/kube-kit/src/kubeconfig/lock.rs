@@ -4,14 +4,12 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use kit::{Backoff, Clock};
 
-/// How long to wait for another program.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// A lock this old was left behind: whoever takes it only rewrites a small file.
-const STALE: Duration = Duration::from_mins(5);
+/// How long to wait for another program, as client-go does.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a lock was not had.
 #[derive(Debug, thiserror::Error)]
@@ -45,11 +43,11 @@ pub(super) struct Lock {
 
 impl Lock {
     /// Locks `file` the way client-go does (`FILE.lock`, created exclusively), so that `kubectl` and we keep out of each
-    /// other's way. Waits up to 15 s for whoever holds it.
+    /// other's way. Waits up to 10 s for whoever holds it.
     ///
-    /// Differs from upstream: a lock that is older than five minutes, or that says it is ours and whose process is gone, was
-    /// left behind by a program that crashed, and is removed. Among programs of this project a `flock` on the lock file makes sure that only one removes it, and that
-    /// it is still the old one.
+    /// Differs from upstream: a lock that says it is ours and whose process is gone is removed. Another program's never is:
+    /// its lock does not say whether it still runs. Among programs of this project a `flock` on the lock file makes sure that
+    /// only one removes it, and that it is still the old one.
     pub(super) async fn take(file: &Path, clock: &Clock) -> Result<Self, LockError> {
         let mut path = file.as_os_str().to_owned();
         path.push(".lock");
@@ -89,7 +87,7 @@ impl Drop for Lock {
 }
 
 /// What a lock of ours says: the process, and in which boot of which machine's processes its ID counts. Empty where the
-/// system does not tell; such a lock is only known by its age.
+/// system does not tell; such a lock is never removed.
 fn owner(pid: u32) -> String {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
     let space = std::fs::read_link("/proc/self/ns/pid");
@@ -113,9 +111,7 @@ fn owner_died(lock: &File) -> bool {
 fn remove_stale(path: &Path) -> io::Result<bool> {
     let held = File::open(path)?;
     let seen = held.metadata()?;
-    // File times come from the machine's clock, not from a simulated one.
-    let age = SystemTime::now().duration_since(seen.modified()?).unwrap_or_default();
-    if (age < STALE && !owner_died(&held)) || held.try_lock().is_err() {
+    if !owner_died(&held) || held.try_lock().is_err() {
         return Ok(false);
     }
     if std::fs::metadata(path)?.ino() != seen.ino() {

@@ -119,8 +119,9 @@ fn make_null(value: &mut Value) {
 fn each_object(value: &mut Value, act: &mut impl FnMut(&mut serde_json::Map<String, Value>)) {
     match value {
         Value::Object(object) => {
-            act(object);
+            // From the inside out: what is added is not gone into.
             object.values_mut().for_each(|member| each_object(member, act));
+            act(object);
         }
         Value::Array(items) => items.iter_mut().for_each(|item| each_object(item, act)),
         _ => {}
@@ -144,6 +145,11 @@ mod tests {
                 OddityKind::NullFields,
                 "devices",
                 r#"{"devices":[{"id":"a","state":null,"plan":null}]}"#,
+            ),
+            (
+                OddityKind::UnknownFields,
+                "devices",
+                r#"{"devices":[{"id":"a","state":"active","plan":{"slug":"x","x_brand_new":{"since":2027,"of":["what"]}},"x_brand_new":{"since":2027,"of":["what"]}}],"x_brand_new":{"since":2027,"of":["what"]}}"#,
             ),
             (OddityKind::EmptyBody, "devices", ""),
             (OddityKind::EmptyBody, "^/ips", plain.as_str()),

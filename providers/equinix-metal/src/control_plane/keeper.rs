@@ -17,8 +17,9 @@ use super::choose::{Candidate, candidates, control_plane, host_address, is_cordo
 use super::mirror::Ports;
 use crate::client::{Assignments, MetalClient};
 use crate::config::Config;
-use crate::load_balancers::{CONTROL_PLANE_SERVICE, SYSTEM};
+use crate::load_balancers::CONTROL_PLANE_SERVICE;
 use crate::{provider_id, reservations};
+use cloud_provider::cluster::SYSTEM_NAMESPACE;
 
 /// How many probes in a row fail before the address moves.
 const PROBES: u32 = 3;
@@ -206,7 +207,7 @@ impl Keeper {
                 continue;
             }
             if let Some(assignment) = self.place.clone().and_then(|place| place.assignment) {
-                context.fence.check().map_err(fenced)?;
+                context.fence.check()?;
                 self.client.unassign(&assignment).await?;
                 if let Some(place) = &mut self.place {
                     (place.holder, place.assignment) = (None, None);
@@ -216,7 +217,7 @@ impl Keeper {
                 Ok(()) => {
                     let text = format!("the elastic ip {} is on node {} now", place.eip, candidate.node);
                     info!("{text}");
-                    let service = ObjectRef::new("v1", "Service", CONTROL_PLANE_SERVICE).namespace(SYSTEM);
+                    let service = ObjectRef::new("v1", "Service", CONTROL_PLANE_SERVICE).namespace(SYSTEM_NAMESPACE);
                     self.recorder.normal(&service, "ElasticIPMoved", text);
                     return Ok(());
                 }
@@ -237,7 +238,7 @@ impl Keeper {
         let mut tries = 0;
         loop {
             tries += 1;
-            context.fence.check().map_err(fenced)?;
+            context.fence.check()?;
             let error = match self.client.assign(&candidate.device, &eip.to_string()).await {
                 Ok(assignment) => {
                     self.place = Some(Place {
@@ -287,8 +288,4 @@ impl Keeper {
 
 fn has_device(node: &Node, device: &str) -> bool {
     provider_id::device(&node.provider_id) == Ok(device)
-}
-
-fn fenced(error: kube_kit::Fenced) -> CloudError {
-    CloudError::new(Class::Permanent, error.to_string())
 }

@@ -7,7 +7,8 @@ use cloud_provider::data::{Service, ServicePort};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointPort, EndpointSlice};
 use serde_json::{Value, json};
 
-use crate::load_balancers::{CONTROL_PLANE_SERVICE, SYSTEM};
+use crate::load_balancers::CONTROL_PLANE_SERVICE;
+use cloud_provider::cluster::SYSTEM_NAMESPACE;
 
 /// Keeps other announcers of addresses away from the Service.
 const CLASS: &str = "metal.equinix.com/control-plane";
@@ -75,7 +76,7 @@ pub(super) fn service(source: &Service, ports: Ports, way: &Way, known: Option<&
     }
     Some(json!({
         "apiVersion": "v1", "kind": "Service",
-        "metadata": { "name": CONTROL_PLANE_SERVICE, "namespace": SYSTEM, "annotations": annotations },
+        "metadata": { "name": CONTROL_PLANE_SERVICE, "namespace": SYSTEM_NAMESPACE, "annotations": annotations },
         "spec": spec,
     }))
 }
@@ -126,7 +127,7 @@ pub(super) fn status(way: &Way, known: Option<&Service>) -> Option<Value> {
     (!is_same).then(|| {
         json!({
             "apiVersion": "v1", "kind": "Service",
-            "metadata": { "name": CONTROL_PLANE_SERVICE, "namespace": SYSTEM },
+            "metadata": { "name": CONTROL_PLANE_SERVICE, "namespace": SYSTEM_NAMESPACE },
             "status": { "loadBalancer": { "ingress": [{ "ip": address }] } },
         })
     })
@@ -205,7 +206,7 @@ pub(super) fn slices(
             let wanted = json!({
                 "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
                 "metadata": {
-                    "name": name, "namespace": SYSTEM,
+                    "name": name, "namespace": SYSTEM_NAMESPACE,
                     "labels": { LABEL_SERVICE: CONTROL_PLANE_SERVICE, LABEL_MANAGED_BY: MANAGED_BY },
                 },
                 "addressType": family, "ports": first.ports, "endpoints": endpoints,

@@ -246,7 +246,7 @@ impl EipBalancers {
         // Reserved under the Service's tags by an earlier try, and not in use: an answer that was lost, or the address that
         // the Service had before its user asked for another.
         for spare in choice.spares(&reservations, &reservations::tags(&running.cluster, service)) {
-            running.context.fence.check().map_err(fenced)?;
+            running.context.fence.check()?;
             info!(service = %service.key(), address = %spare.address, "releasing a reservation that is not used");
             match self.client.release(&spare.id).await {
                 Err(error) if error.class().is_temporary() => return Err(error.into()),
@@ -272,7 +272,7 @@ impl EipBalancers {
         self.without_doubt(service)?;
         // Costs money: only where it can be used.
         self.announcer.check().await?;
-        running.context.fence.check().map_err(fenced)?;
+        running.context.fence.check()?;
         let request = reservations::request(&running.cluster, service, location);
         let reserved = self.client.reserve(&request).await.map_err(|error| {
             if error.is_ambiguous() {
@@ -376,7 +376,7 @@ impl EipBalancers {
         let tags = reservations::tags(&running.cluster, service);
         let all = self.reservations_for(service).await?;
         for reservation in reservations::find(&all, &tags, "") {
-            running.context.fence.check().map_err(fenced)?;
+            running.context.fence.check()?;
             self.client.release(&reservation.id).await.map_err(|error| {
                 let address = &reservation.address;
                 let text = format!("failed to remove IP address reservation {address} from project");
@@ -509,8 +509,4 @@ fn host(address: IpAddr) -> Cidr {
 
 fn bgp_failed(error: BgpError) -> CloudError {
     CloudError::new(error.class(), "could not set up BGP").because(error)
-}
-
-pub(super) fn fenced(error: kube_kit::Fenced) -> CloudError {
-    CloudError::new(Class::Permanent, error.to_string())
 }

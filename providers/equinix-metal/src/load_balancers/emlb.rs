@@ -109,13 +109,13 @@ impl EmlbBalancers {
         self.annotate(running, service, Some(&balancer.id)).await?;
         let observed = self.observe(&balancer).await?;
         for action in plan(&observed, &wanted, balancer.name == name) {
-            running.context.fence.check().map_err(super::eip::fenced)?;
+            running.context.fence.check()?;
             self.act(&balancer, action).await?;
         }
         if balancer.name == name {
             // Of a try whose answer was lost.
             for spare in self.by_name(&name).await?.iter().filter(|one| one.id != balancer.id) {
-                running.context.fence.check().map_err(super::eip::fenced)?;
+                running.context.fence.check()?;
                 self.client.delete_load_balancer(&spare.id).await?;
             }
         }
@@ -135,7 +135,7 @@ impl EmlbBalancers {
             );
             CloudError::new(Class::Invalid, text)
         })?;
-        running.context.fence.check().map_err(super::eip::fenced)?;
+        running.context.fence.check()?;
         let id = self.client.create_load_balancer(name, location, PROVIDER).await?;
         Ok(LoadBalancer {
             id,
@@ -330,7 +330,7 @@ impl EmlbBalancers {
                     .filter_map(|port| u16::try_from(port.port).ok())
                     .collect();
                 for action in plan::leave(&self.observe(&balancer).await?, &ports) {
-                    running.context.fence.check().map_err(super::eip::fenced)?;
+                    running.context.fence.check()?;
                     self.act(&balancer, action).await?;
                 }
             }
@@ -343,11 +343,11 @@ impl EmlbBalancers {
             .iter()
             .filter(|pool| pool.name.starts_with(&prefix))
         {
-            running.context.fence.check().map_err(super::eip::fenced)?;
+            running.context.fence.check()?;
             self.client.delete_pool(&pool.id).await?;
         }
         for id in ours {
-            running.context.fence.check().map_err(super::eip::fenced)?;
+            running.context.fence.check()?;
             self.client.delete_load_balancer(&id).await?;
         }
         self.annotate(running, service, None).await
