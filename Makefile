@@ -12,6 +12,7 @@ fmt:
 
 lint: fmt
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy -p cloud-provider --lib --features otel -- -D warnings
 
 # Bans, licences and sources. cargo-deny is installed when it is not there; its own release profile (one code unit, fat
 # LTO) takes three times as long to build, for a program that then runs for five seconds.
@@ -30,6 +31,7 @@ test: export ROADSTEAD_BUILT := 1
 test:
 	rm -rf $(EVIDENCE)
 	cargo test --workspace
+	cargo test -p cloud-provider --features otel --lib telemetry
 
 # A client written in Python from the protocol alone, against the real binary. The binaries are those of the tests:
 # another selection of crates would be another selection of features, and a quarter of everything would be built again.
@@ -54,12 +56,13 @@ ci: fmt lint deny test interop secrets
 # (`apt install gcc-aarch64-linux-gnu`; LINKER names another one):
 #   make dist DIST_TARGETS="linux-amd64 linux-arm64"
 HOST_ARCH := $(shell uname -m | sed -e s/aarch64/arm64/ -e s/x86_64/amd64/)
-DIST_BINARIES ?= rackspace-spot:kontainer-engine-driver-rackspacespot
+DIST_BINARIES ?= rackspace-spot:kontainer-engine-driver-rackspacespot \
+	equinix-metal:cloud-provider-equinix-metal phoenixnap:cloud-provider-phoenixnap
 DIST_TARGETS ?= linux-$(HOST_ARCH)
 DIST := dist
 
 dist: $(DIST_TARGETS:%=dist-%)
-	cd $(DIST) && sha256sum *.tar.gz bin/kontainer-engine-driver-* >sha256sums.txt && cat sha256sums.txt
+	cd $(DIST) && sha256sum *.tar.gz bin/*-* >sha256sums.txt && cat sha256sums.txt
 
 dist-%:
 	@set -e; for entry in $(DIST_BINARIES); do \
@@ -76,7 +79,8 @@ bench: dist
 	cargo bench -p roadstead-tests --bench driver_process -- \
 		$(CURDIR)/$(DIST)/bin/kontainer-engine-driver-rackspacespot-linux-$(HOST_ARCH)
 	cargo build --profile dist -p cloud-provider --example depot
-	cargo bench -p roadstead-tests --bench cloud_manager -- framework=$(CURDIR)/target/dist/examples/depot
+	cargo bench -p roadstead-tests --bench cloud_manager -- framework=$(CURDIR)/target/dist/examples/depot \
+		equinix-metal=$(CURDIR)/$(DIST)/bin/cloud-provider-equinix-metal-linux-$(HOST_ARCH)
 
 # Images and manifests of the controller managers.
 -include $(wildcard deploy/*.mk)
