@@ -159,7 +159,8 @@ impl EipBalancers {
     /// Fails while a reservation that was asked for, and whose answer was lost, may still show.
     fn without_doubt(&self, service: &Service) -> Result<(), CloudError> {
         let left = match self.made().get(&service.uid) {
-            Some(Made::InDoubt(since)) => DOUBT.checked_sub(since.elapsed()),
+            // Not nothing at all: asked again at once, nobody's time would pass.
+            Some(Made::InDoubt(since)) => DOUBT.checked_sub(since.elapsed()).filter(|left| !left.is_zero()),
             _ => None,
         };
         let text = "the answer to a request for an IP reservation was lost; waiting whether it shows";
