@@ -99,12 +99,30 @@ impl Engine {
         let cluster = Cluster {
             name: name.to_owned(),
             driver_name: driver.name(),
-            driver_path: driver
-                .path()
-                .map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())),
+            driver_path: driver.place(),
             ..Cluster::default()
         };
         let work = async |life: &Lifecycle<'_>| life.create(cluster, options).await;
+        self.run(driver, watch, Some(name), work).await
+    }
+
+    /// Remembers that this is the driver of a cluster from now on, because its program has moved. Stored once the driver has
+    /// answered there. Another driver is refused: it would not know what there is to change and to remove.
+    pub async fn set_driver(&self, driver: &DriverSource, name: &str, watch: &Watch) -> Result<(), EngineError> {
+        let stored = self.store.get(name).await?;
+        let stored = stored.ok_or_else(|| EngineError::NotFound(name.to_owned()))?;
+        let (given, place) = (driver.name(), driver.place());
+        if !stored.driver_name.is_empty() && stored.driver_name != given {
+            return Err(EngineError::OtherDriver {
+                cluster: name.to_owned(),
+                driver: stored.driver_name,
+                given,
+            });
+        }
+        if stored.driver_name == given && stored.driver_path == place {
+            return Ok(());
+        }
+        let work = async |life: &Lifecycle<'_>| life.set_driver(name, given, place).await;
         self.run(driver, watch, Some(name), work).await
     }
 

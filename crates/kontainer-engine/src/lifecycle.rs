@@ -3,10 +3,12 @@
 //! Mirrors rancher/kontainer-engine `cluster/cluster.go`. Differs from upstream: what a driver returns is stored at once;
 //! an interrupted creation goes on from what is stored; an update ends as `Running`.
 
-use crate::Capability;
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
+
+use crate::Capability;
 use crate::client::{Client, ClientError};
 use crate::engine::EngineError;
 use crate::flatten::add_metadata;
@@ -28,6 +30,12 @@ impl Lifecycle<'_> {
         let stored = self.store.get(&cluster.name).await?;
         let mut cluster = match stored {
             None => cluster,
+            Some(mut stored) if is_there(&stored) => {
+                // Whatever was going on when the engine stopped, an update takes it from here; and whatever driver was
+                // given now, the one that made it stays the one that knows how to remove it.
+                self.set_status(&mut stored, status::RUNNING).await?;
+                return Err(EngineError::Exists);
+            }
             Some(stored) => Cluster {
                 driver_name: cluster.driver_name,
                 driver_path: cluster.driver_path,
@@ -35,11 +43,6 @@ impl Lifecycle<'_> {
             },
         };
         let previous = match cluster.status.as_str() {
-            status::UPDATING | status::RUNNING | status::POST_CHECKING | status::INIT => {
-                // It is there: whatever was going on when the engine stopped, an update takes it from here.
-                self.set_status(&mut cluster, status::RUNNING).await?;
-                return Err(EngineError::Exists);
-            }
             status::ERROR => {
                 self.report
                     .info(format!("cluster {} previously failed to create", cluster.name));
@@ -80,6 +83,19 @@ impl Lifecycle<'_> {
             }
         }
         self.check(cluster).await
+    }
+
+    /// Stores which driver the cluster has from now on, and where its program is.
+    pub(crate) async fn set_driver(
+        &self,
+        name: &str,
+        driver: String,
+        path: Option<PathBuf>,
+    ) -> Result<(), EngineError> {
+        let mut cluster = self.stored(name).await?;
+        cluster.driver_name = driver;
+        cluster.driver_path = path;
+        Ok(self.store.save(&cluster).await?)
     }
 
     /// Makes an existing cluster what the options say.
@@ -266,6 +282,14 @@ impl Lifecycle<'_> {
         }
         Ok(self.store.save(cluster).await?)
     }
+}
+
+/// Whether a cluster was made, and is not to be made again.
+fn is_there(cluster: &Cluster) -> bool {
+    matches!(
+        cluster.status.as_str(),
+        status::UPDATING | status::RUNNING | status::POST_CHECKING | status::INIT
+    )
 }
 
 fn called(action: &'static str, cluster: &Cluster, source: ClientError) -> EngineError {

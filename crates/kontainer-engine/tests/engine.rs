@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use kit::Clock;
 use kontainer_engine::observe::Event;
-use kontainer_engine::{Cluster, DriverOptions, DriverSource, Engine, EngineError, FileStore, Patience, Watch, status};
+use kontainer_engine::{
+    Cluster, DriverOptions, DriverSource, Engine, EngineError, FileStore, Force, Patience, Watch, status,
+};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -146,6 +148,33 @@ async fn a_program_that_is_none_is_named() {
     let source = DriverSource::Program(world.home.path().join("missing"));
     let error = world.engine.create_flags(&source, &world.watch).await.unwrap_err();
     assert!(error.to_string().ends_with("missing failed"), "{error}");
+}
+
+#[tokio::test]
+async fn a_driver_that_moved_is_remembered_where_it_is_now_once_it_answers_there() {
+    let world = world();
+    let before = world.create("fake", "").await.unwrap().driver_path.unwrap();
+    let stored = async || world.engine.store().get("demo").await.unwrap().unwrap().driver_path;
+    let moved = world.home.path().join("elsewhere").join(before.file_name().unwrap());
+    let source = DriverSource::Program(moved.clone());
+    let missing = world.engine.set_driver(&source, "demo", &world.watch).await;
+    assert!(matches!(missing, Err(EngineError::Start { .. })), "{missing:?}");
+    assert_eq!(stored().await, Some(before.clone()));
+
+    std::fs::create_dir(moved.parent().unwrap()).unwrap();
+    std::fs::rename(&before, &moved).unwrap();
+    world.engine.set_driver(&source, "demo", &world.watch).await.unwrap();
+    assert_eq!(stored().await, Some(moved.clone()));
+    let other = world
+        .engine
+        .set_driver(&world.driver("slow"), "demo", &world.watch)
+        .await;
+    assert!(matches!(other, Err(EngineError::OtherDriver { .. })), "{other:?}");
+    assert_eq!(stored().await, Some(moved));
+
+    let removed = world.engine.remove(&source, "demo", Force::No, &world.watch).await;
+    removed.unwrap();
+    assert!(world.engine.store().get("demo").await.unwrap().is_none());
 }
 
 #[tokio::test]

@@ -22,6 +22,16 @@ pub enum EngineError {
     /// Creating the cluster has not ended yet, or was interrupted.
     #[error("cluster {0} has not been created")]
     NotCreated(String),
+    /// The cluster was made by another driver than the one given.
+    #[error("cluster {cluster} was made by driver {driver}, not by {given}")]
+    OtherDriver {
+        /// The cluster.
+        cluster: String,
+        /// Its driver.
+        driver: String,
+        /// The one given.
+        given: String,
+    },
     /// The driver does not offer the operation.
     #[error("no {} capability available", capability_name(*.0))]
     Unable(Capability),
@@ -87,7 +97,7 @@ impl EngineError {
         match self {
             Self::Exists | Self::NotCreated(_) => Class::Conflict,
             Self::NotFound(_) => Class::NotFound,
-            Self::Unable(_) => Class::Invalid,
+            Self::OtherDriver { .. } | Self::Unable(_) => Class::Invalid,
             Self::Call { source, .. } | Self::Capabilities(source) => source.class(),
             Self::Start { .. } | Self::Serve(_) => Class::Permanent,
             Self::Ended { .. } | Self::Silent { .. } | Self::Cancelled => Class::Transient,

@@ -1,12 +1,13 @@
 //! A driver's process.
 
 use std::collections::VecDeque;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
@@ -15,7 +16,7 @@ use crate::observe::{Event, Reporter, parse_line};
 
 /// How many of the last lines on stderr are told when a driver ends.
 const TAIL_LINES: usize = 15;
-/// Lines are told up to this length, in bytes.
+/// Lines are kept and told up to this length, in bytes.
 const LINE_BYTES: usize = 4096;
 /// How long to wait for the rest of the output of a process that has ended. A child of it may hold the pipe open.
 const REST: Duration = Duration::from_millis(500);
@@ -127,13 +128,7 @@ fn describe(status: ExitStatus) -> String {
 async fn read_lines(pipe: impl AsyncRead + Unpin, report: Reporter, tail: Option<Arc<Mutex<VecDeque<String>>>>) {
     let mut pipe = BufReader::new(pipe);
     let mut bytes = Vec::new();
-    loop {
-        bytes.clear();
-        match pipe.read_until(b'\n', &mut bytes).await {
-            Ok(0) | Err(_) => return,
-            Ok(_) => {}
-        }
-        bytes.truncate(LINE_BYTES);
+    while let Ok(true) = next_line(&mut pipe, &mut bytes).await {
         let text = String::from_utf8_lossy(&bytes);
         let line = text.trim_end();
         if let Some(tail) = &tail {
@@ -144,5 +139,50 @@ async fn read_lines(pipe: impl AsyncRead + Unpin, report: Reporter, tail: Option
             tail.push_back(parse_line(line).message);
         }
         report.tell(&Event::Driver(parse_line(line)));
+    }
+}
+
+/// Reads the next line without its end, the first [`LINE_BYTES`] of it: what a driver writes without ever ending the line
+/// must not fill our memory. `false` when there is none.
+async fn next_line(pipe: &mut (impl AsyncBufRead + Unpin), line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    let mut begun = false;
+    loop {
+        let read = pipe.fill_buf().await?;
+        if read.is_empty() {
+            return Ok(begun);
+        }
+        begun = true;
+        let end = read.iter().position(|byte| *byte == b'\n');
+        let part = &read[..end.unwrap_or(read.len())];
+        let room = LINE_BYTES.saturating_sub(line.len());
+        line.extend_from_slice(&part[..part.len().min(room)]);
+        let used = end.map_or(read.len(), |end| end + 1);
+        pipe.consume(used);
+        if end.is_some() {
+            return Ok(true);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_line_without_end_is_read_over_and_not_kept() {
+        let endless = tokio::io::repeat(b'x').take(8 << 20);
+        let mut pipe = BufReader::new(endless.chain(&b"\nnext\n\nlast"[..]));
+        let mut line = Vec::new();
+        assert!(next_line(&mut pipe, &mut line).await.unwrap());
+        assert_eq!(line, vec![b'x'; LINE_BYTES]);
+        assert!(line.capacity() <= 2 * LINE_BYTES, "{}", line.capacity());
+        for expected in ["next", "", "last"] {
+            assert!(next_line(&mut pipe, &mut line).await.unwrap());
+            assert_eq!(line, expected.as_bytes());
+        }
+        assert!(!next_line(&mut pipe, &mut line).await.unwrap());
     }
 }

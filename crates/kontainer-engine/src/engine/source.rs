@@ -1,7 +1,7 @@
 //! What an operation is told: which driver, how long to wait, who follows it.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,9 +35,10 @@ impl DriverSource {
         }
     }
 
-    pub(super) fn path(&self) -> Option<&Path> {
+    /// Where the program is, wherever it is started from.
+    pub(super) fn place(&self) -> Option<PathBuf> {
         match self {
-            Self::Program(path) => Some(path),
+            Self::Program(path) => Some(std::path::absolute(path).unwrap_or_else(|_| path.clone())),
             Self::BuiltIn(_) => None,
         }
     }

@@ -274,6 +274,27 @@ async fn a_cluster_that_is_there_is_not_created_again() {
 }
 
 #[tokio::test]
+async fn creating_what_is_there_with_another_driver_does_not_give_it_that_driver() {
+    let world = world(&[]);
+    let theirs = Cluster {
+        name: "demo".into(),
+        status: status::RUNNING.into(),
+        driver_name: "other".into(),
+        driver_path: Some("/opt/kontainer-engine-driver-other".into()),
+        ..Cluster::default()
+    };
+    world.engine.store().save(&theirs).await.unwrap();
+    assert!(matches!(world.create().await, Err(EngineError::Exists)));
+    assert_eq!(world.stored().await, theirs);
+    let refused = world.engine.set_driver(&world.source, "demo", &world.watch).await;
+    assert_eq!(
+        text(&refused.unwrap_err()),
+        "cluster demo was made by driver other, not by fake"
+    );
+    assert_eq!(world.stored().await, theirs);
+}
+
+#[tokio::test]
 async fn a_failed_check_keeps_what_create_made_and_creates_again() {
     let world = world(&[Act::Work, Act::Fail]);
     world.create().await.unwrap_err();
