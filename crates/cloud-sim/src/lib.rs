@@ -38,6 +38,7 @@ mod fault;
 mod front;
 mod log;
 mod network;
+pub mod seconds;
 pub mod secrets;
 mod serve;
 

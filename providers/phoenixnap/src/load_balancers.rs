@@ -11,9 +11,9 @@
 //!
 //! Mirrors `phoenixnap/loadbalancers.go` of the original.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,6 +23,7 @@ use cloud_provider::data::{Ingress, Node, Service};
 use cloud_provider::helpers::{Cidr, has_finalizer};
 use cloud_provider::selector::Selector;
 use cloud_provider::{Balancer, CloudError, Context, LoadBalancers, OwnedBalancer, cluster};
+use jiff::Timestamp;
 use kit::Class;
 use kube_kit::metrics::Gauge;
 use tokio::sync::Mutex;
@@ -48,6 +49,8 @@ use choose::addresses_of;
 pub const ANNOTATION_ASSIGNED: &str = "phoenixnap.com/ip-assigned";
 /// How soon a block that is on its way is looked at again.
 const MOVING: Duration = Duration::from_secs(5);
+/// How long a Service may wait before somebody should look. The API itself gives up on nothing.
+const PATIENCE: Duration = Duration::from_mins(15);
 
 /// The load balancers of one cluster. Clones share everything.
 #[derive(Clone)]
@@ -70,6 +73,8 @@ struct Running {
     /// Held by whoever changes blocks.
     ledger: Mutex<Ledger>,
     blocks: Gauge,
+    /// Since when Services wait for the same thing.
+    waiting: std::sync::Mutex<BTreeMap<String, Timestamp>>,
 }
 
 impl PnapLoadBalancers {
@@ -136,6 +141,7 @@ impl PnapLoadBalancers {
             ),
             cluster,
             ledger: Mutex::default(),
+            waiting: std::sync::Mutex::default(),
             context: context.clone(),
         };
         if inner.running.set(running).is_ok() {
@@ -163,9 +169,29 @@ impl PnapLoadBalancers {
     }
 }
 
+impl Running {
+    /// Tells people when a Service has been waiting for long.
+    fn watch_patience<T>(&self, service: &Service, result: &Result<T, CloudError>) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let Err(CloudError::Pending { message, .. }) = result else {
+            waiting.remove(&service.key());
+            return;
+        };
+        let clock = &self.context.clock;
+        let since = waiting.entry(service.key()).or_insert_with(|| clock.now());
+        if clock.since(*since) >= PATIENCE {
+            *since = clock.now();
+            let text = format!("still waiting: {message}; look at it in the portal if this goes on");
+            self.context
+                .recorder
+                .warning(&service.reference(), "IPBlockPending", text);
+        }
+    }
+}
+
 /// Whether a Service has, or still holds on to, an address.
 fn needs_address(service: &Service) -> bool {
-    (service.kind == "LoadBalancer" && !service.deleting) || has_finalizer(service)
+    service.class.is_none() && ((service.kind == "LoadBalancer" && !service.deleting) || has_finalizer(service))
 }
 
 fn holds_one(block: &IpBlock, addresses: &[IpAddr]) -> bool {
@@ -207,10 +233,9 @@ impl LoadBalancers for PnapLoadBalancers {
 
     async fn ensure(&self, _cluster: &str, service: &Service, _nodes: &[Arc<Node>]) -> Result<Balancer, CloudError> {
         let running = self.running()?;
-        let address = self
-            .bring_about(running, service)
-            .await
-            .map_err(|error| about(service, error))?;
+        let address = self.bring_about(running, service).await;
+        running.watch_patience(service, &address);
+        let address = address.map_err(|error| about(service, error))?;
         let alone: Cidr = Cidr {
             network: address,
             bits: if address.is_ipv4() { 32 } else { 128 },
@@ -233,22 +258,32 @@ impl LoadBalancers for PnapLoadBalancers {
     }
 
     async fn delete(&self, _cluster: &str, service: &Service) -> Result<(), CloudError> {
-        self.take_away(self.running()?, service).await
+        let running = self.running()?;
+        let taken = self.take_away(running, service).await;
+        running.watch_patience(service, &taken);
+        taken
     }
 
     async fn list(&self, _cluster: &str) -> Result<Option<Vec<OwnedBalancer>>, CloudError> {
         let running = self.running()?;
         let mut ledger = running.ledger.lock().await;
         let blocks = self.blocks(running, &mut ledger).await?;
-        let owned = blocks.into_iter().filter_map(|block| {
-            let service = tags::owner(&block)?;
-            Some(OwnedBalancer {
-                name: tags::balancer_name(&running.cluster, &service),
-                service: Some(service),
-                id: block.id,
-            })
-        });
-        Ok(Some(owned.collect()))
+        let mut owned = Vec::new();
+        for block in blocks {
+            let service = tags::owner(&block);
+            let nobodys = service.is_none()
+                && (tags::is_marked(&block)
+                    || (tags::is_shared(&block) && self.is_unused(running, &ledger, &block, None).await?));
+            if service.is_some() || nobodys {
+                let whose = service.clone().unwrap_or_else(|| format!("block {}", block.cidr));
+                owned.push(OwnedBalancer {
+                    name: tags::balancer_name(&running.cluster, &whose),
+                    service,
+                    id: block.id,
+                });
+            }
+        }
+        Ok(Some(owned))
     }
 }
 

@@ -62,12 +62,22 @@ pub fn write(names: &AddressNames, service: &Service, address: &str) -> Option<V
     (patch != json!({})).then_some(patch)
 }
 
-/// The patch that marks the address which stands in the Service as given by us, for those that an earlier program wrote
-/// without a mark; nothing when another address stands there.
+/// The patch that marks the address which stands in the Service as given by us, for those that an earlier program, or the
+/// user, wrote without a mark; nothing when another address stands there. Annotations that we wrote follow.
 pub fn adopt(names: &AddressNames, service: &Service, address: &str) -> Option<Value> {
-    let marked = service.annotations.get(&names.mark).map(String::as_str) == Some(address);
-    (service.load_balancer_ip == address && !marked)
-        .then(|| json!({ "metadata": { "annotations": { names.mark.as_str(): address } } }))
+    let mark = service.annotations.get(&names.mark).map(String::as_str);
+    if service.load_balancer_ip != address || mark == Some(address) {
+        return None;
+    }
+    let mut annotations = Map::new();
+    annotations.insert(names.mark.clone(), address.into());
+    for key in &names.annotations {
+        let known = service.annotations.get(key).map(String::as_str);
+        if known.is_none_or(|known| known.is_empty() || Some(known) == mark) {
+            annotations.insert(key.clone(), address.into());
+        }
+    }
+    Some(json!({ "metadata": { "annotations": annotations } }))
 }
 
 /// The patch that takes away what we wrote, and nothing else; nothing when there is nothing.

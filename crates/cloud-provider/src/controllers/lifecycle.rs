@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug_span, info, warn};
 
 use super::Shared;
-use super::observe::{Asked, is_ours};
+use super::observe::{Asked, is_foreign, is_ours};
 use super::patch::{self, NodeWriter};
 use crate::data::{Condition, Node, Ready, Taint};
 use crate::helpers::{has_taint, without_taint};
@@ -132,6 +132,7 @@ impl LifecycleController {
         for node in nodes
             .iter()
             .filter(|node| node.ready == Ready::Yes && has_shutdown_taint(node))
+            .filter(|node| !is_foreign(&*inner.shared.cloud, node))
         {
             self.taint(node, false).await;
         }
@@ -288,13 +289,14 @@ impl LifecycleController {
             }
         }
         let back = condition("True", "InstanceExists", "the instance exists");
-        for node in inner.shared.nodes.list() {
+        let nodes = inner.shared.nodes.list();
+        for node in nodes.iter().filter(|node| is_ours(&*inner.shared.cloud, node)) {
             let marked = node
                 .condition(CONDITION_INSTANCE)
                 .is_some_and(|condition| condition.status != "True");
             if marked && !verdict.suspects.iter().any(|suspect| suspect.uid == node.uid) && told < TOLD_AT_A_TIME {
                 told += 1;
-                self.set_condition(&node, &back).await;
+                self.set_condition(node, &back).await;
             }
         }
     }

@@ -184,10 +184,9 @@ impl NodeController {
             let node = inner.shared.nodes.get(work.key());
             match node {
                 Some(node) if self.is_stale(&node) => work.again_after(RETRY.0),
+                Some(node) if is_foreign(&*inner.shared.cloud, &node) => work.finish(),
                 Some(node) if !is_waiting(&node) => self.repair_labels(work, &node).await,
-                Some(node) if !node.deleting && !is_foreign(&*inner.shared.cloud, &node) => {
-                    waiting.push((work, node));
-                }
+                Some(node) if !node.deleting => waiting.push((work, node)),
                 _ => work.finish(),
             }
         }

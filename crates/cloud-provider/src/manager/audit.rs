@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1 as core;
 use kit::Clock;
-use kube::Api;
+use kube::api::{Api, ListParams};
 use kube_kit::metrics::Registry;
 use kube_kit::{Broadcaster, Fence, Store};
 use tokio_util::sync::CancellationToken;
@@ -15,7 +15,7 @@ use tracing::info;
 use super::clients::{Clients, Purpose};
 use super::options::Options;
 use super::process::ProcessError;
-use crate::cloud::{Cloud, Context};
+use crate::cloud::{Cloud, Context, LoadBalancers, OwnedBalancer};
 use crate::controllers::service::orphans;
 use crate::data::Service;
 
@@ -53,22 +53,16 @@ pub(super) async fn audit(
         let _ = writeln!(out, "the provider {} has no load balancers", options.cloud);
         return Ok(());
     };
-    let services: Api<core::Service> = Api::all(client);
-    let listed = services
-        .list(&kube::api::ListParams::default())
-        .await
-        .map_err(ProcessError::Services)?;
-    let services: Vec<_> = listed
-        .items
-        .into_iter()
-        .map(|service| Arc::new(Service::cut(service)))
-        .collect();
-    let found = orphans(balancers, &options.cluster, &services).await;
-    match found.map_err(ProcessError::Balancers)? {
+    let found = look(options, balancers, &client).await?;
+    // What came between looking at Services and looking at load balancers only seems to be without a Service: it is not
+    // among those that are found again.
+    let again = look(options, balancers, &client).await?.unwrap_or_default();
+    match found {
         None => {
             let _ = writeln!(out, "the provider {} cannot list its load balancers", options.cloud);
         }
-        Some(orphans) => {
+        Some(mut orphans) => {
+            orphans.retain(|orphan| again.contains(orphan));
             info!(orphans = orphans.len(), "audit");
             let mut table = kit::Table::new(["LOAD BALANCER", "ID", "SERVICE"]);
             for orphan in orphans {
@@ -78,4 +72,22 @@ pub(super) async fn audit(
         }
     }
     Ok(())
+}
+
+/// The load balancers that no Service has.
+async fn look(
+    options: &Options,
+    balancers: &dyn LoadBalancers,
+    client: &kube::Client,
+) -> Result<Option<Vec<OwnedBalancer>>, ProcessError> {
+    let services: Api<core::Service> = Api::all(client.clone());
+    let listed = services.list(&ListParams::default()).await;
+    let listed = listed.map_err(ProcessError::Services)?;
+    let services: Vec<_> = listed
+        .items
+        .into_iter()
+        .map(|one| Arc::new(Service::cut(one)))
+        .collect();
+    let found = orphans(balancers, &options.cluster, &services).await;
+    found.map_err(ProcessError::Balancers)
 }

@@ -87,15 +87,18 @@ pub(super) async fn run(
         running.change(|inner| inner.names.push(name));
         checks.add(name, Means::NotReady, || Ok(()));
         gauge.set(&[alias, "cloud-controller-manager"], 1.0);
-        let (gauge, stop) = (gauge.clone(), stop.clone());
+        let (gauge, until) = (gauge.clone(), stop.clone());
         let task = tasks.track_future(async move {
-            supervise(name, run, stop).await;
+            supervise(name, run, until).await;
             gauge.set(&[alias, "cloud-controller-manager"], 0.0);
         });
         // Dropped with this future: without the lease nothing may go on.
         handles.push(AbortOnDropHandle::new(tokio::spawn(task)));
         let interval = options.parsed.duration("controller-start-interval");
-        tokio::time::sleep(interval.mul_f64(1.0 + fastrand::f64())).await;
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = tokio::time::sleep(interval.mul_f64(1.0 + fastrand::f64())) => {}
+        }
     }
     tasks.close();
     stop.cancelled().await;

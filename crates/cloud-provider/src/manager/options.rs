@@ -20,6 +20,8 @@ mod configz;
 /// How many nodes are written at a time unless a flag says otherwise. Upstream's default of one is for the sake of the
 /// cloud, which is asked about all nodes at once here.
 const NODE_SYNCS: usize = 16;
+/// No period is shorter, whatever is asked for: a cloud is not asked without a pause.
+const SHORTEST: Duration = Duration::from_millis(100);
 
 /// The feature gates there are and their defaults.
 const GATES: [(&str, bool); 6] = [
@@ -136,7 +138,7 @@ impl Options {
             .unwrap_or(IpAddr::from([0, 0, 0, 0]));
         Ok(Self {
             node: NodeOptions {
-                status_frequency: parsed.duration("node-status-update-frequency"),
+                status_frequency: parsed.duration("node-status-update-frequency").max(SHORTEST),
                 syncs,
                 updates: Some(count("concurrent-node-status-updates"))
                     .filter(|n| *n > 0)
@@ -144,7 +146,7 @@ impl Options {
                 refresh_labels: parsed.bool("refresh-node-labels"),
             },
             lifecycle: LifecycleOptions {
-                period: parsed.duration("node-monitor-period").max(Duration::from_millis(100)),
+                period: parsed.duration("node-monitor-period").max(SHORTEST),
                 guard: GuardOptions {
                     confirmations: parsed.number("node-deletion-confirmations"),
                     grace: parsed.duration("node-deletion-grace-period"),

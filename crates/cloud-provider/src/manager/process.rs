@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::middleware::from_fn_with_state;
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1 as core;
-use kit::Clock;
+use kit::{Backoff, Clock};
 use kube::Api;
 use kube_kit::client::ClientError;
 use kube_kit::metrics::Registry;
@@ -267,8 +267,17 @@ impl Inner {
                 .as_ref()
                 .is_none_or(|migration| migration.place(name) == Under::Main)
         };
-        let here = group::run(&self.options, &shared, &self.checks, &self.running, main, stop.clone());
-        let ((), migrated) = tokio::join!(here, self.lead_migrated(&shared, stop));
+        // Whoever loses the second lease ends all of it: the process is to come back with both, or with neither.
+        let both = stop.child_token();
+        let here = group::run(&self.options, &shared, &self.checks, &self.running, main, both.clone());
+        let elsewhere = async {
+            let ended = self.lead_migrated(&shared, &both).await;
+            if ended.is_err() {
+                both.cancel();
+            }
+            ended
+        };
+        let ((), migrated) = tokio::join!(here, elsewhere);
         tasks.close();
         if tokio::time::timeout(self.options.grace, tasks.wait()).await.is_err() {
             warn!("the provider's tasks did not end in time");
@@ -425,7 +434,18 @@ impl Inner {
             return Ok((Authorities::default(), given));
         }
         let maps: Api<core::ConfigMap> = Api::namespaced(client.clone(), "kube-system");
-        let mut data = match maps.get("extension-apiserver-authentication").await {
+        let mut waits = Backoff::new(Duration::from_secs(1), Duration::from_secs(30)).jitter(0.2);
+        let found = loop {
+            match maps.get("extension-apiserver-authentication").await {
+                // An API server that is away comes back; until then this process would only be started again and again.
+                Err(error) if kube_kit::retry::class(&error).is_temporary() && !own_clients => {
+                    warn!(error = %kit::chain(&error), "cannot read the cluster's authorities yet");
+                    tokio::time::sleep(waits.next().unwrap_or(STUCK)).await;
+                }
+                found => break found,
+            }
+        };
+        let mut data = match found {
             Ok(map) => map.data.unwrap_or_default(),
             // Whoever brings an authority of his own does not depend on the cluster's.
             Err(error) if own_clients || p.bool("authentication-tolerate-lookup-failure") => {

@@ -454,6 +454,23 @@ async fn controllers_that_migrate_run_under_their_own_lease() {
     ran.ended.await.unwrap().unwrap();
 }
 
+/// Controllers that lost their lease must not be missing from a process that looks well.
+#[tokio::test(start_paused = true)]
+async fn whoever_loses_the_second_lease_ends() {
+    let world = World::new();
+    let ran = run(&world, &["--enable-leader-migration"]);
+    seconds(10).await;
+    let name = "cloud-provider-extraction-migration";
+    let mut lease = world
+        .sim
+        .get("leases.coordination.k8s.io", Some("kube-system"), name)
+        .unwrap();
+    lease["spec"]["holderIdentity"] = "another".into();
+    world.sim.update(lease).unwrap();
+    let ended = tokio::time::timeout(Duration::from_mins(2), ran.ended).await;
+    assert!(matches!(ended.unwrap().unwrap(), Err(ProcessError::Lost)));
+}
+
 #[tokio::test]
 async fn registering_a_cloud_twice_and_asking_for_one_that_is_not_there_are_errors() {
     let make = |_| Ok(Arc::new(MemoryCloud::new("fake")) as Arc<dyn Cloud>);

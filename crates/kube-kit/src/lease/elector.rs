@@ -7,7 +7,7 @@ use std::future::Future;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, warn};
 
 use super::decide::{Observed, Step, released};
 use super::{LeaseConfig, LeaseConfigError, LeaseStatus};
@@ -178,7 +178,7 @@ impl Elector {
             Ok(Some(lease)) => self.observed.see(lease),
             Ok(None) => self.observed.gone(),
             Err(error) => {
-                debug!(error = %kit::chain(&error), "cannot read the lease");
+                tell(&error, "cannot read the lease");
                 return false;
             }
         }
@@ -194,7 +194,7 @@ impl Elector {
                 match self.leases.create(&PostParams::default(), &lease).await {
                     Ok(lease) => self.won(lease, sent),
                     Err(error) => {
-                        debug!(error = %kit::chain(&error), "cannot create the lease");
+                        tell(&error, "cannot create the lease");
                         false
                     }
                 }
@@ -219,7 +219,7 @@ impl Elector {
         {
             Ok(lease) => self.won(lease, sent),
             Err(error) => {
-                debug!(error = %kit::chain(&error), "cannot update the lease");
+                tell(&error, "cannot update the lease");
                 false
             }
         }
@@ -283,5 +283,14 @@ impl Elector {
                 ObjectRef::new("coordination.k8s.io/v1", "Lease", &self.config.name).namespace(&self.config.namespace);
             recorder.normal(&lease, "LeaderElection", format!("{} {what}", self.config.identity));
         }
+    }
+}
+
+/// That another candidate was quicker is nothing to talk about. Everything else keeps this one from ever leading.
+fn tell(error: &kube::Error, what: &str) {
+    if crate::retry::class(error) == kit::Class::Conflict {
+        debug!(error = %kit::chain(error), "{what}");
+    } else {
+        warn!(error = %kit::chain(error), "{what}");
     }
 }

@@ -1,9 +1,8 @@
 //! How the simulation behaves where the real service is slow, odd, or not known well enough.
 
-mod seconds;
-
 use std::time::Duration;
 
+use cloud_sim::seconds;
 use serde::{Deserialize, Serialize};
 
 use crate::oddity::Oddity;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use cloud_provider::CloudError;
 use jiff::Timestamp;
 
-use super::release::Release;
-use super::{PnapLoadBalancers, Running, tags};
+use super::release::{Progress, Release};
+use super::{MOVING, PnapLoadBalancers, Running, tags};
 use crate::client::{IpBlock, PnapError};
 
 /// For how long a new block may be missing from lists.
@@ -27,6 +27,13 @@ pub(super) struct Ledger {
     pub tagged: bool,
     /// Since when blocks have been without their Service, by ID.
     pub orphans: BTreeMap<String, Timestamp>,
+}
+
+impl Ledger {
+    /// Forgets a block that is given back.
+    pub fn forget(&mut self, id: &str) {
+        self.bought.retain(|(bought, _)| bought.id != id);
+    }
 }
 
 impl PnapLoadBalancers {
@@ -48,7 +55,13 @@ impl PnapLoadBalancers {
             match client.ip_block(&bought.id).await {
                 Ok(block) if block.bears(&ours) => blocks.push(block),
                 Ok(block) => gone.push(block.id),
-                Err(error) if error.is_missing() => gone.push(bought.id.clone()),
+                // Late, or forbidden for a moment: forgotten, it would be bought again.
+                Err(error) if error.is_missing() => {
+                    return Err(CloudError::pending(
+                        "an IP block that was just bought cannot be seen yet",
+                        MOVING,
+                    ));
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -107,7 +120,9 @@ impl PnapLoadBalancers {
         let release = self.release(running);
         for block in blocks {
             let marked = release.mark(block).await.inspect_err(|_| ledger.tagged = false)?;
-            release.step(&marked).await?;
+            if release.step(&marked).await? == Progress::Gone {
+                ledger.forget(&block.id);
+            }
         }
         Ok(())
     }

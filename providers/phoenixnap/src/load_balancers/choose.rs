@@ -83,7 +83,7 @@ pub(super) fn choose<'a>(seen: &Seen<'a>) -> Result<Choice<'a>, CloudError> {
         );
         return Err(CloudError::new(Class::Invalid, text));
     }
-    let own = own(seen);
+    let own = own(service, seen.names, &seen.network.id, seen.blocks);
     if let Some(address) = requested(seen, &own)? {
         return requested_step(seen, &own, address);
     }
@@ -101,24 +101,35 @@ pub(super) fn choose<'a>(seen: &Seen<'a>) -> Result<Choice<'a>, CloudError> {
 
 /// The Service's own blocks, the one to keep first: that with the address in use, else one that is there already, else the
 /// oldest.
-fn own<'a>(seen: &Seen<'a>) -> Vec<&'a IpBlock> {
-    let wanted = tags::service(seen.service);
-    let mut own: Vec<&IpBlock> = seen
-        .blocks
+pub(super) fn own<'a>(
+    service: &Service,
+    names: &AddressNames,
+    network: &str,
+    blocks: &'a [IpBlock],
+) -> Vec<&'a IpBlock> {
+    let wanted = tags::service(service);
+    let mut own: Vec<&IpBlock> = blocks
         .iter()
         .filter(|block| block.bears(&wanted) && !tags::is_marked(block))
         .collect();
-    let in_use: Vec<IpAddr> = addresses_of(seen.names, seen.service).collect();
+    let in_use: Vec<IpAddr> = addresses_of(names, service).collect();
     own.sort_by_key(|block| {
-        let network: Option<Cidr> = block.cidr.parse().ok();
-        let used = network.is_some_and(|network| in_use.iter().any(|address| network.contains(*address)));
-        let ready = block.status == BlockStatus::Assigned && is_on(block, &seen.network.id);
+        let used = in_use.iter().any(|address| contains(&block.cidr, *address));
+        let ready = block.status == BlockStatus::Assigned && is_on(block, network);
         (!used, !ready, block.created_on.clone(), block.id.clone())
     });
     own
 }
 
-/// The addresses that a Service has, or has been given.
+/// The addresses that a Service was granted: those it only asks for are nobody's.
+pub(super) fn granted(names: &AddressNames, service: &Service) -> impl Iterator<Item = IpAddr> {
+    let given = assigned(names, service).map(str::to_owned);
+    let told = service.ingress.iter().map(|ingress| ingress.ip.clone());
+    let all: Vec<String> = given.into_iter().chain(told).collect();
+    all.into_iter().filter_map(|text| text.parse().ok())
+}
+
+/// The addresses that a Service has, has been given, or asks for.
 pub(super) fn addresses_of(names: &AddressNames, service: &Service) -> impl Iterator<Item = IpAddr> {
     let given = assigned(names, service).unwrap_or_default();
     let written = [given, &service.load_balancer_ip].map(str::to_owned);
@@ -192,12 +203,16 @@ fn step_with<'a>(seen: &Seen<'a>, block: &'a IpBlock) -> Result<Step<'a>, CloudE
     Ok(match &block.status {
         BlockStatus::Assigned => {
             let cidr = check_assignment(seen, block)?;
+            if is_requested(seen.names, seen.service) {
+                let address = requested_in(seen, cidr)?;
+                let write = Write::Mark;
+                return Ok(Step::Use { address, write });
+            }
             let address = address_in(seen, cidr).ok_or_else(|| {
                 let text = format!("all addresses of block {} are in use by others", block.cidr);
                 CloudError::new(Class::Conflict, text)
             })?;
-            let marked = !is_requested(seen.names, seen.service);
-            let write = if marked { Write::Address } else { Write::Mark };
+            let write = Write::Address;
             Step::Use { address, write }
         }
         BlockStatus::Unassigned => Step::Assign(block),
@@ -226,19 +241,48 @@ fn step_without_own<'a>(seen: &Seen<'a>) -> Result<Step<'a>, CloudError> {
     if !seen.share {
         return Ok(Step::Buy);
     }
-    let ready = shared.iter().filter(|block| block.status == BlockStatus::Assigned);
-    for block in ready {
-        let cidr = check_assignment(seen, block)?;
+    for block in shared.iter().filter(|block| block.status == BlockStatus::Assigned) {
+        // One that is elsewhere does not keep the others from being used.
+        let Ok(cidr) = check_assignment(seen, block) else {
+            continue;
+        };
         if let Some(address) = address_in(seen, cidr) {
             let write = Write::Address;
             return Ok(Step::Use { address, write });
         }
     }
-    // Those that are not there yet, before another is bought.
-    match shared.iter().find(|block| block.status != BlockStatus::Assigned) {
+    // Those that are on their way here, before another is bought.
+    let coming = |block: &&&IpBlock| {
+        matches!(
+            block.status,
+            BlockStatus::Creating | BlockStatus::Unassigned | BlockStatus::Assigning | BlockStatus::ErrorAssigning
+        )
+    };
+    match shared.iter().find(coming) {
         Some(block) => step_with(seen, block),
         None => Ok(Step::Buy),
     }
+}
+
+/// The address that the user asks for in the Service's own block.
+fn requested_in(seen: &Seen<'_>, block: Cidr) -> Result<IpAddr, CloudError> {
+    let text = &seen.service.load_balancer_ip;
+    let refuse = |why: &str| {
+        let text = format!("the address {text} was asked for, but {why}: correct or remove spec.loadBalancerIP");
+        CloudError::new(Class::Invalid, text)
+    };
+    let address: IpAddr = text.parse().map_err(|_| refuse("it is none"))?;
+    if !usable(block).any(|one| one == address) {
+        return Err(refuse(&format!("it is not for services in block {block}")));
+    }
+    if seen.taken.contains(&address) {
+        return Err(refuse("another service has it"));
+    }
+    let told = seen.service.ingress.iter().any(|ingress| ingress.ip == *text);
+    if !told && Members::of(seen.network).have(address) {
+        return Err(refuse("a member of the public network has it"));
+    }
+    Ok(address)
 }
 
 /// The address of a Service in a block: the one it has, if any, else the first that is free.

@@ -9,7 +9,7 @@ use cloud_provider::data::Service;
 use tracing::{info, warn};
 
 use super::blocks::{LIST_LAG, Ledger};
-use super::choose::{Choice, Seen, Step, Write, addresses_of, choose};
+use super::choose::{Choice, Seen, Step, Write, choose, granted};
 use super::{MOVING, PnapLoadBalancers, Running, moving, needs_address, network, tags};
 use crate::client::{IpBlock, IpBlockRequest, PublicNetwork};
 
@@ -41,9 +41,13 @@ impl PnapLoadBalancers {
                 match write {
                     Write::Address => running.address.write(service, &address.to_string()).await?,
                     Write::Mark => running.address.adopt(service, &address.to_string()).await?,
-                    Write::Nothing => {}
+                    // What we wrote before the user asked for another.
+                    Write::Nothing => running.address.clear(service).await?,
                 }
-                self.discard(running, &mut ledger, &spares).await?;
+                // It has its address, whatever becomes of what it does not need; the reaper comes by, too.
+                if let Err(error) = self.discard(running, &mut ledger, &spares).await {
+                    warn!(service = %service.key(), "{}", kit::chain(&error));
+                }
                 Ok(address)
             }
             Step::Assign(block) => {
@@ -141,7 +145,7 @@ fn taken(running: &Running, ledger: &Ledger, service: &Service) -> BTreeSet<IpAd
     let others = services
         .iter()
         .filter(|other| other.key() != key && needs_address(other));
-    let theirs = others.flat_map(|other| addresses_of(running.address.names(), other));
+    let theirs = others.flat_map(|other| granted(running.address.names(), other));
     let given = ledger.given.iter().filter(|(other, _)| **other != key);
     theirs.chain(given.map(|(_, address)| *address)).collect()
 }

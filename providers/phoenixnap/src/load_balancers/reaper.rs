@@ -12,7 +12,7 @@ use kube_kit::retry;
 use tracing::warn;
 
 use super::blocks::Ledger;
-use super::choose::addresses_of;
+use super::choose::{addresses_of, granted, own};
 use super::release::Progress;
 use super::{PnapLoadBalancers, Running, holds_one, needs_address, tags};
 use crate::client::IpBlock;
@@ -49,12 +49,24 @@ impl PnapLoadBalancers {
         let (mut left, mut releasing) = (false, 0);
         for block in blocks.iter().filter(|block| tags::is_marked(block)) {
             match release.step(block).await {
-                Ok(Progress::Gone) => continue,
+                Ok(Progress::Gone) => {
+                    ledger.forget(&block.id);
+                    continue;
+                }
                 Ok(Progress::Left) => {}
                 // One that is stuck does not keep the others.
                 Err(error) => warn!(block = %block.id, "{}", kit::chain(&error)),
             }
             (left, releasing) = (true, releasing + 1);
+        }
+        for service in running.context.services.list() {
+            // Bought twice, and seen late: the one in use stays.
+            let own = own(&service, running.address.names(), release.network, &blocks);
+            let served = granted(running.address.names(), &service).next().is_some();
+            if served && needs_address(&service) && own.len() > 1 {
+                self.discard(running, &mut ledger, &own[1..]).await?;
+                left = true;
+            }
         }
         let mut orphans = 0;
         for block in blocks.iter().filter(|block| !tags::is_marked(block)) {

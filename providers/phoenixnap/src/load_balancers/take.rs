@@ -44,7 +44,7 @@ impl PnapLoadBalancers {
             if release.step(&marked).await? == Progress::Left {
                 left = Some(block);
             } else {
-                ledger.bought.retain(|(bought, _)| bought.id != block.id);
+                ledger.forget(&block.id);
             }
         }
         // Lists lag behind: a block that may have been bought for it must be seen first, or be known not to be there.

@@ -1,10 +1,9 @@
 //! How the simulation behaves where the real service is slow, odd, or not known well enough.
 
-mod seconds;
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use cloud_sim::seconds;
 use serde::{Deserialize, Serialize};
 
 /// All that can be set about a simulated Rackspace Spot. It is the `settings` part of the state, so everything here can be

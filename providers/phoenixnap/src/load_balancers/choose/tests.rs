@@ -328,6 +328,49 @@ fn an_address_that_is_asked_for_must_be_reachable_and_nobody_elses() {
 }
 
 #[test]
+fn an_address_that_is_asked_for_in_its_own_block_is_checked_as_well() {
+    let asking = |ip: &str| World {
+        service: service("web", ip, "203.0.113.10"),
+        taken: vec!["203.0.113.12"],
+        members: vec!["203.0.113.13".to_owned()],
+        ..with(&[mine(BlockStatus::Assigned)])
+    };
+    assert_eq!(
+        asking("203.0.113.11").step(),
+        Ok(Short::Use("203.0.113.11".to_owned(), Write::Mark))
+    );
+    for (ip, why) in [
+        ("203.0.113.9", "it is not for services in block 203.0.113.8/29"),
+        ("203.0.113.15", "it is not for services in block 203.0.113.8/29"),
+        ("203.0.113.12", "another service has it"),
+        ("203.0.113.13", "a member of the public network has it"),
+    ] {
+        let expected = format!("the address {ip} was asked for, but {why}: correct or remove spec.loadBalancerIP");
+        assert_eq!(asking(ip).step(), Err(expected));
+    }
+}
+
+#[test]
+fn a_shared_block_that_is_of_no_use_keeps_nobody_waiting() {
+    let sharing = |block: IpBlock| World {
+        share: true,
+        ..with(&[block])
+    };
+    let mut elsewhere = shared("a", "203.0.113.0/29", BlockStatus::Assigned);
+    elsewhere.assigned_resource_id = Some("other".to_owned());
+    assert_eq!(sharing(elsewhere).step(), Ok(Short::Buy));
+    for status in [
+        BlockStatus::Unassigning,
+        BlockStatus::Other("subnetted".to_owned()),
+        BlockStatus::Unknown,
+    ] {
+        assert_eq!(sharing(shared("a", "203.0.113.0/29", status)).step(), Ok(Short::Buy));
+    }
+    let failed = shared("a", "203.0.113.0/29", BlockStatus::ErrorAssigning);
+    assert_eq!(sharing(failed).step(), Ok(Short::Withdraw("a".to_owned())));
+}
+
+#[test]
 fn shared_blocks_are_filled_before_another_is_bought() {
     let first = shared("a", "203.0.113.0/30", BlockStatus::Assigned);
     let second = shared("bb", "203.0.113.8/29", BlockStatus::Assigned);

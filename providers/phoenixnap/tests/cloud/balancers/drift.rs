@@ -287,3 +287,16 @@ async fn sold_out_is_told_and_passes() {
         "{warnings:?}"
     );
 }
+
+/// Bought by a process that died before it could know, and missing from the list that its successor read.
+#[tokio::test(start_paused = true)]
+async fn a_second_block_that_turns_up_late_is_given_back() {
+    let world = plain_world();
+    world.add_service("web", &json!({}));
+    let _ran = world.run(&[]);
+    world.until_served(&["web"]).await;
+    let address = world.ingress("web");
+    world.add_block("198.51.100.0/29", "web", &json!({}));
+    minutes(30).await;
+    assert_eq!((world.blocks().len(), world.ingress("web")), (1, address));
+}

@@ -268,3 +268,67 @@ async fn services_that_have_their_addresses_cost_six_requests_an_hour() {
     println!("5 services: {hourly} looks at IP blocks an hour");
     assert!(hourly <= 7, "{hourly}");
 }
+
+/// Whoever reads the annotation and whoever reads the spec must announce the same address.
+#[tokio::test(start_paused = true)]
+async fn an_address_that_is_changed_in_the_spec_is_changed_everywhere() {
+    let world = plain_world();
+    world.add_block("203.0.113.64/29", "web", &json!({}));
+    world.add_service("web", &json!({}));
+    let _ran = world.run(&[]);
+    world.until_served(&["web"]).await;
+    assert_eq!(world.ingress("web"), ["203.0.113.66"]);
+    world.change_service("web", &json!({"spec": {"loadBalancerIP": "203.0.113.68"}}));
+    minutes(2).await;
+    let annotation = |name: &str| world.service("web").unwrap()["metadata"]["annotations"][name].clone();
+    assert_eq!(world.ingress("web"), ["203.0.113.68"]);
+    assert_eq!(annotation("kube-vip.io/loadbalancerIPs"), "203.0.113.68");
+    assert_eq!(annotation(ANNOTATION_ASSIGNED), "203.0.113.68");
+    world.change_service("web", &json!({"spec": {"type": "ClusterIP"}}));
+    world.until_no_blocks().await;
+    minutes(1).await;
+    assert_eq!(annotation("kube-vip.io/loadbalancerIPs"), Value::Null);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wish_for_the_address_of_another_takes_nothing_away() {
+    let world = crate::balancers::world(Settings::default(), json!({"shareIPBlocks": true}));
+    world.add_service("holder", &json!({}));
+    let ran = world.run(&[]);
+    world.until_served(&["holder"]).await;
+    let address = world.ingress("holder");
+    world.add_service("envious", &json!({"spec": {"loadBalancerIP": address[0]}}));
+    minutes(2).await;
+    ran.end().await.unwrap();
+    // Everything is ensured once more.
+    let _ran = world.run(&[]);
+    minutes(10).await;
+    assert_eq!((world.ingress("holder"), world.ingress("envious").len()), (address, 0));
+    let warnings = world.warnings("envious");
+    assert!(
+        warnings.iter().any(|text| text.contains("another service has it")),
+        "{warnings:?}"
+    );
+}
+
+/// What waits for ever must not do so in silence.
+#[tokio::test(start_paused = true)]
+async fn a_block_that_does_not_move_is_told_after_a_while() {
+    let stuck = Settings {
+        assigning: phoenixnap_sim::Outcome::Stuck,
+        ..Settings::default()
+    };
+    let world = world(stuck, json!({}));
+    world.add_service("web", &json!({}));
+    let _ran = world.run(&[]);
+    minutes(20).await;
+    let told = world
+        .events()
+        .into_iter()
+        .find(|(reason, ..)| reason == "IPBlockPending");
+    assert!(
+        told.is_some_and(|(_, _, text)| text.contains("is assigning")),
+        "{:?}",
+        world.events()
+    );
+}
