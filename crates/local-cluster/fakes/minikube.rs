@@ -1,4 +1,5 @@
-//! minikube: a bit mask for an exit code, an object or an array, and changed sizes ignored with a warning.
+//! minikube: a bit mask for an exit code, an object or an array, changed sizes ignored with a warning, and another driver
+//! refused.
 
 use serde_json::{Value, json};
 
@@ -114,7 +115,28 @@ fn start(play: &Play, name: &str, before: Option<Value>) -> i32 {
             .map_or(usual, |text| text.trim_end_matches("mb").parse().unwrap())
     };
     let state = match before {
+        Some(state)
+            if play
+                .flag(&["--driver"])
+                .is_some_and(|driver| state["driver"] != driver.as_str()) =>
+        {
+            let message = format!(
+                "The existing \"{name}\" cluster was created using the {} driver, which is incompatible with requested \
+                 \"{}\" driver.",
+                state["driver"],
+                play.flag(&["--driver"]).unwrap()
+            );
+            println!(
+                "{}",
+                json!({"type": "io.k8s.sigs.minikube.error",
+                       "data": {"name": "GUEST_DRIVER_MISMATCH", "message": message, "exitcode": "81"}})
+            );
+            return 81;
+        }
         Some(mut state) => {
+            if let Some(runtime) = play.flag(&["--container-runtime"]) {
+                state["runtime"] = json!(runtime);
+            }
             eprintln!("! You cannot change the CPUs for an existing minikube cluster.");
             state["host"] = json!("Running");
             state["api"] = json!("Running");

@@ -1,6 +1,8 @@
 //! A cluster's way into the user's kubeconfig and out again. Tools never write there: what they give out is put right here
 //! and merged under client-go's lock.
 
+mod leads;
+
 use std::fs::DirBuilder;
 use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
@@ -15,6 +17,7 @@ use kube_kit::kubeconfig::{self, Access, Cluster, FileError, Kubeconfig, LockErr
 use crate::driver::EntryNames;
 use crate::error::Error;
 use crate::host::{Host, Merge};
+pub(crate) use leads::leads_elsewhere;
 
 /// One cluster's kubeconfig, with the documented names, an address that can be dialled, and no references to files.
 #[derive(Clone, Debug)]
@@ -49,9 +52,7 @@ impl Entry {
         let mut access = parsed
             .access(Some(context), Path::new("/"))
             .map_err(|error| bad(kit::chain(&error)))?;
-        for anywhere in ["//0.0.0.0", "//[::]"] {
-            access.server = access.server.replacen(anywhere, "//127.0.0.1", 1);
-        }
+        access.server = leads::dialled(&access.server);
         Ok(Self { names, access })
     }
 
@@ -184,14 +185,14 @@ fn is_nearby(server: &str) -> bool {
     }
 }
 
-/// Removes a cluster's entries from every file of the list, where they are ours: their server is `endpoint`. Returns what
-/// was left alone, for warnings.
-pub(crate) async fn remove(host: &Host, names: &EntryNames, endpoint: Option<&str>) -> Result<Vec<String>, Error> {
+/// Removes a cluster's entries from every file of the list, where they are ours: their server is one of `endpoints`.
+/// Returns what was left alone, for warnings.
+pub(crate) async fn remove(host: &Host, names: &EntryNames, endpoints: &[String]) -> Result<Vec<String>, Error> {
     let mut left = Vec::new();
     for path in files(host) {
         // A file that is not there, or is not ours to understand, has nothing of ours.
         let Ok(config) = kubeconfig::load(&path) else { continue };
-        let Ok(access) = config.access(Some(&names.context), Path::new("/")) else {
+        let Some(server) = leads::server(&config, &names.context) else {
             if !config.contexts().contains(&names.context.as_str()) {
                 continue;
             }
@@ -202,12 +203,16 @@ pub(crate) async fn remove(host: &Host, names: &EntryNames, endpoint: Option<&st
             ));
             continue;
         };
-        if endpoint.is_none_or(|ours| access.server != ours) {
+        if !endpoints.contains(&server) {
+            let why = if endpoints.is_empty() {
+                "which could not be told to be this cluster"
+            } else {
+                "not to this cluster"
+            };
             left.push(format!(
-                "{} of {} leads to {}, not to this cluster, and was left there",
+                "{} of {} leads to {server}, {why}, and was left there",
                 names.context,
                 path.display(),
-                access.server
             ));
             continue;
         }

@@ -65,6 +65,13 @@ pub(crate) fn tool_path(host: &Host, driver: &str, profile: &str) -> PathBuf {
     host.clusters_dir().join(driver).join(format!("{profile}.tool"))
 }
 
+/// One setting of a cluster that is there: what was seen of it, else what was asked for when it was made.
+pub(crate) fn known(host: &Host, driver: &str, profile: &str, seen: &Settings, field: &str) -> Option<String> {
+    let recorded = || Record::load(host, driver, profile)?.spec.remove(field);
+    let setting = seen.get(field).cloned().or_else(recorded)?;
+    Some(setting.value)
+}
+
 impl Record {
     /// Reads one. What cannot be read counts as not there: the cluster itself knows better.
     pub fn load(host: &Host, driver: &str, profile: &str) -> Option<Self> {

@@ -187,7 +187,7 @@ pub struct Kind {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Minikube {
-    /// minikube's own driver (`docker`, `qemu2`, …); `docker` when left out.
+    /// minikube's own driver (`docker`, `qemu2`, …), fixed at creation; `docker` when left out.
     pub driver: Option<String>,
     /// Processors.
     pub cpus: Option<u32>,
@@ -199,7 +199,7 @@ pub struct Minikube {
     pub nodes: Option<u32>,
     /// The release (`v1.35.0`).
     pub kubernetes_version: Option<String>,
-    /// `containerd`, `docker` or `cri-o`; `containerd` when left out.
+    /// `containerd`, `docker` or `cri-o`, fixed at creation; `containerd` when left out.
     pub container_runtime: Option<String>,
     /// The network plug-in.
     pub cni: Option<String>,
@@ -225,9 +225,10 @@ pub struct Process {
     pub api_port: Option<u16>,
     /// The port of etcd; likewise.
     pub etcd_port: Option<u16>,
-    /// Further flags of kube-apiserver.
-    pub extra_args: Vec<String>,
-    /// Run kube-controller-manager too; when left out, if its binary is found.
+    /// Further flags of kube-apiserver; when left out, those it has already.
+    pub extra_args: Option<Vec<String>>,
+    /// Run kube-controller-manager too; when left out, if the cluster has it already, and in a new one if its binary is
+    /// found.
     pub controller_manager: Option<bool>,
 }
 

@@ -19,6 +19,7 @@ use crate::host::Host;
 use crate::needs::Needs;
 use crate::preflight;
 use crate::profile;
+use crate::record;
 use crate::settings::{Applies, Setting, Settings};
 use crate::status::Found;
 use crate::tool::{Spec, Tool, is_log};
@@ -94,10 +95,13 @@ impl Colima {
             .find(|instance| instance.name == self.profile))
     }
 
-    async fn start(&self, config: &ClusterConfig, limit: Duration) -> Result<(), Error> {
-        let section = config.colima.as_ref().ok_or(Error::MissingDriverConfig("colima"))?;
+    async fn start(&self, section: &config::Colima, limit: Duration) -> Result<(), Error> {
         // What colima would only find out after it overwrote the profile.
-        preflight::programs(&self.host, "colima", &self.needs(config))?;
+        let needs = Needs {
+            programs: programs(&self.host.os, section),
+            ..Needs::default()
+        };
+        preflight::programs(&self.host, "colima", &needs)?;
         let args = self.start_line(section).await?;
         self.host.prepare_scratch()?;
         self.tool.change(&args, limit).await?.success().map(drop)
@@ -208,10 +212,15 @@ impl Driver for Colima {
     }
 
     async fn create(&self, config: &ClusterConfig, limit: Duration) -> Result<(), Error> {
-        self.start(config, limit).await
+        let section = config.colima.as_ref().ok_or(Error::MissingDriverConfig("colima"))?;
+        self.start(section, limit).await
     }
 
     async fn resume(&self, sight: &Sight, config: &ClusterConfig, limit: Duration) -> Result<(), Error> {
+        let mut section = config.colima.clone().ok_or(Error::MissingDriverConfig("colima"))?;
+        // Fixed at creation; it decides which programs are needed.
+        let known = || record::known(&self.host, "colima", &self.profile, &sight.settings, "runtime");
+        section.runtime = section.runtime.or_else(known);
         match &sight.phase {
             Phase::Incomplete(why) if why == NO_KUBERNETES => {
                 self.host.prepare_scratch()?;
@@ -225,7 +234,7 @@ impl Driver for Colima {
             }
             _ => {}
         }
-        self.start(config, limit).await?;
+        self.start(&section, limit).await?;
         if !self.host.dry_run
             && self
                 .instance()

@@ -15,6 +15,7 @@ use crate::error::{Error, Fault};
 use crate::host::Host;
 use crate::needs::Needs;
 use crate::profile;
+use crate::record;
 use crate::settings::{Applies, Setting, Settings};
 use crate::status::Found;
 use crate::tool::{Output, Spec, Tool, classify};
@@ -66,8 +67,7 @@ impl Minikube {
         succeeded(&self.tool.change(args, limit).await?)
     }
 
-    async fn start(&self, config: &ClusterConfig, limit: Duration) -> Result<(), Error> {
-        let config = config.minikube.as_ref().ok_or(Error::MissingDriverConfig("minikube"))?;
+    async fn start(&self, config: &config::Minikube, limit: Duration) -> Result<(), Error> {
         // minikube ends a little earlier than we end it, so that it can say why.
         let args = start_line(&self.profile, config, limit.mul_f64(0.9));
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -101,6 +101,10 @@ fn succeeded(output: &Output) -> Result<(), Error> {
     }
 }
 
+fn section(config: &ClusterConfig) -> Result<config::Minikube, Error> {
+    config.minikube.clone().ok_or(Error::MissingDriverConfig("minikube"))
+}
+
 fn start_line(profile: &str, config: &config::Minikube, limit: Duration) -> Vec<String> {
     let mut args: Vec<String> = vec!["start".to_owned(), "-p".to_owned(), profile.to_owned()];
     let mut flag = |name: &str, value: Option<String>| {
@@ -108,19 +112,8 @@ fn start_line(profile: &str, config: &config::Minikube, limit: Duration) -> Vec<
             args.push(format!("--{name}={value}"));
         }
     };
-    flag(
-        "driver",
-        Some(config.driver.clone().unwrap_or_else(|| "docker".to_owned())),
-    );
-    flag(
-        "container-runtime",
-        Some(
-            config
-                .container_runtime
-                .clone()
-                .unwrap_or_else(|| "containerd".to_owned()),
-        ),
-    );
+    flag("driver", config.driver.clone());
+    flag("container-runtime", config.container_runtime.clone());
     flag("cpus", config.cpus.map(|count| count.to_string()));
     flag("memory", config.memory.as_ref().map(|size| format!("{}mb", size.mib())));
     flag(
@@ -288,14 +281,23 @@ impl Driver for Minikube {
     }
 
     async fn create(&self, config: &ClusterConfig, limit: Duration) -> Result<(), Error> {
-        self.start(config, limit).await
+        let mut section = section(config)?;
+        section.driver.get_or_insert_with(|| "docker".to_owned());
+        section.container_runtime.get_or_insert_with(|| "containerd".to_owned());
+        self.start(&section, limit).await
     }
 
     async fn resume(&self, sight: &Sight, config: &ClusterConfig, limit: Duration) -> Result<(), Error> {
         if matches!(&sight.phase, Phase::Incomplete(why) if why == report::PAUSED) {
             return self.change(&["unpause", "-p", &self.profile], limit).await;
         }
-        self.start(config, limit).await
+        // minikube refuses another driver than the cluster was made with, and takes another runtime. What is not known is
+        // left to it; what is known is said, because `minikube config set` may name another one.
+        let mut section = section(config)?;
+        let known = |field| record::known(&self.host, "minikube", &self.profile, &sight.settings, field);
+        section.driver = section.driver.or_else(|| known("driver"));
+        section.container_runtime = section.container_runtime.or_else(|| known("containerRuntime"));
+        self.start(&section, limit).await
     }
 
     async fn halt(&self, _sight: &Sight, limit: Duration) -> Result<(), Error> {
@@ -309,6 +311,7 @@ impl Driver for Minikube {
 
     async fn kubeconfig(&self) -> Result<String, Error> {
         // This only writes to the kubeconfig it is given, which is ours.
+        self.host.prepare_scratch()?;
         self.tool
             .ask(&["update-context", "-p", &self.profile])
             .await?

@@ -98,11 +98,11 @@ impl Process {
         self.dir.join("certs")
     }
 
-    async fn run(&self, section: &config::Process, limit: Duration) -> Result<(), Error> {
+    async fn run(&self, section: &config::Process, before: Option<Kept>, limit: Duration) -> Result<(), Error> {
         let binaries = Binaries::find(&self.host, section)?;
         let version = binaries.version(&self.host).await?;
         plan::refuse_version(section, &version)?;
-        let kept = self.plan(section, &binaries, version)?;
+        let kept = self.plan(section, before, &binaries, version)?;
         if self.host.dry_run {
             for (name, program) in binaries.parts(kept.controllers) {
                 let args = plan::args(name, &kept, &self.certs());
@@ -147,8 +147,19 @@ impl Process {
     }
 
     /// What the cluster is to be, from what it was and what is asked for.
-    fn plan(&self, section: &config::Process, binaries: &Binaries, version: String) -> Result<Kept, Error> {
-        let before = self.kept().unwrap_or_default();
+    fn plan(
+        &self,
+        section: &config::Process,
+        before: Option<Kept>,
+        binaries: &Binaries,
+        version: String,
+    ) -> Result<Kept, Error> {
+        let had = before.as_ref().map(|kept| kept.controllers);
+        let controllers = section.controller_manager.or(had);
+        if controllers == Some(true) && binaries.controllers.is_none() {
+            return Err(binaries::missing(CONTROLLERS));
+        }
+        let before = before.unwrap_or_default();
         let free: [u16; 3] = ports::several_free()?;
         let port = |wanted: Option<u16>, had: u16, free: u16| wanted.unwrap_or(if had == 0 { free } else { had });
         let data = match (&section.data_dir, before.data.as_os_str().is_empty()) {
@@ -156,17 +167,14 @@ impl Process {
             (Some(dir), true) => dir.join(format!("{}-etcd", self.profile)),
             (None, true) => self.dir.join("etcd"),
         };
-        if section.controller_manager == Some(true) && binaries.controllers.is_none() {
-            return Err(binaries::missing(CONTROLLERS));
-        }
         Ok(Kept {
             api_port: port(section.api_port, before.api_port, free[0]),
             etcd_port: port(section.etcd_port, before.etcd_port, free[1]),
             peer_port: port(None, before.peer_port, free[2]),
             data,
             version,
-            extra_args: section.extra_args.clone(),
-            controllers: section.controller_manager.unwrap_or(binaries.controllers.is_some()),
+            extra_args: section.extra_args.clone().unwrap_or(before.extra_args),
+            controllers: controllers.unwrap_or(binaries.controllers.is_some()),
             certificates_end: before.certificates_end,
         })
     }
@@ -322,13 +330,14 @@ impl Driver for Process {
     }
 
     async fn create(&self, config: &ClusterConfig, limit: Duration) -> Result<(), Error> {
-        self.run(config.process.as_ref().unwrap_or(&config::Process::default()), limit)
-            .await
+        // On a dry run of making it anew, the one that is there still says what it was.
+        let section = config.process.clone().unwrap_or_default();
+        self.run(&section, None, limit).await
     }
 
     async fn resume(&self, _sight: &Sight, config: &ClusterConfig, limit: Duration) -> Result<(), Error> {
-        self.run(config.process.as_ref().unwrap_or(&config::Process::default()), limit)
-            .await
+        let section = config.process.clone().unwrap_or_default();
+        self.run(&section, self.kept(), limit).await
     }
 
     async fn halt(&self, _sight: &Sight, limit: Duration) -> Result<(), Error> {

@@ -54,7 +54,7 @@ async fn a_lock_that_is_never_released_is_told_after_ten_seconds_and_left() {
     entry.merge(&host).await.unwrap();
     std::fs::write(&lock, "").unwrap();
     let merged = std::fs::read_to_string(&file).unwrap();
-    let error = remove(&host, &EntryNames::all("kind-dev"), Some("https://127.0.0.1:1"))
+    let error = remove(&host, &EntryNames::all("kind-dev"), &["https://127.0.0.1:1".to_owned()])
         .await
         .unwrap_err();
     assert_eq!(error.kind(), Kind::KubeconfigLocked);

@@ -43,8 +43,30 @@ impl Lifecycle {
         self.destroy_locked(&sight, deadline).await
     }
 
+    /// The addresses that are this cluster's. Its tool is asked when the user's kubeconfig has others: others started it,
+    /// or it moved since.
+    async fn endpoints(&self, sight: &Sight, deadline: Deadline) -> Vec<String> {
+        let names = self.driver.names();
+        let recorded = Record::load(&self.host, self.driver.name(), self.driver.profile());
+        let own = Entry::load(&self.host, names.clone()).map(|entry| entry.access.server);
+        let mut ours: Vec<String> = own
+            .into_iter()
+            .chain(recorded.map(|record| record.endpoint))
+            .filter(|endpoint| !endpoint.is_empty())
+            .collect();
+        if sight.exists() && !self.host.dry_run && kubeconfig::leads_elsewhere(&self.host, &names, &ours) {
+            match self.entry(self.host.limits.look.min(deadline.left() / 2)).await {
+                Ok(entry) => ours.push(entry.access.server),
+                Err(error) => self.host.events.detail(kit::chain(&error)),
+            }
+        }
+        ours
+    }
+
     pub(super) async fn destroy_locked(&self, sight: &Sight, deadline: Deadline) -> Result<(), Error> {
         let events = &self.host.events;
+        // Once it is gone, nobody can tell.
+        let endpoints = self.endpoints(sight, deadline).await;
         if sight.exists() {
             events.phase("destroy the cluster");
             for step in [Step::Creating, Step::Ready, Step::Stopping] {
@@ -81,12 +103,7 @@ impl Lifecycle {
             return Ok(());
         }
         events.phase("clean the kubeconfig");
-        let names = self.driver.names();
-        let recorded =
-            Record::load(&self.host, self.driver.name(), self.driver.profile()).map(|record| record.endpoint);
-        let own = Entry::load(&self.host, names.clone()).map(|entry| entry.access.server);
-        let endpoint = own.or(recorded).filter(|endpoint| !endpoint.is_empty());
-        for left in kubeconfig::remove(&self.host, &names, endpoint.as_deref()).await? {
+        for left in kubeconfig::remove(&self.host, &self.driver.names(), &endpoints).await? {
             events.warn(left);
         }
         Record::forget(&self.host, self.driver.name(), self.driver.profile())

@@ -259,6 +259,27 @@ async fn what_exists_on_macos_only_is_refused_elsewhere() {
 }
 
 #[tokio::test]
+async fn a_machine_of_containerd_is_resumed_without_docker() {
+    let world = world().await;
+    world.uninstall("docker");
+    let manager = world.manager("colima", "dev");
+    manager.start(&config("colima: {runtime: containerd}")).await.unwrap();
+    for file in [
+        "data/clusters/colima/dev.json",
+        "home/.colima/_lima/colima-dev/colima.yaml",
+    ] {
+        manager.stop().await.unwrap();
+        // The record and colima's own file: each of them is enough.
+        std::fs::remove_file(world.path(file)).unwrap();
+        world.forget_calls();
+        manager.start(&config(PLAIN)).await.unwrap();
+        let started = changes(&world);
+        assert!(started[0].contains("--runtime containerd"), "{file}: {started:?}");
+        manager.restart(&config("colima: {runtime: containerd}")).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn what_colima_needs_is_missed_before_it_starts() {
     let world = world().await;
     world.uninstall("limactl");

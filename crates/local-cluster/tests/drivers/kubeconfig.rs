@@ -127,6 +127,48 @@ async fn a_context_of_the_same_name_that_leads_elsewhere_is_left() {
 }
 
 #[tokio::test]
+async fn the_entries_of_a_cluster_that_others_started_go_with_it() {
+    // As the tools write them: k3d any address, minikube files that are gone with the cluster.
+    for (driver, ours, theirs) in [
+        ("kind", "token: fake-token", "token: other-token"),
+        ("k3d", "//127.0.0.1", "//0.0.0.0"),
+        ("minikube", "token: fake-token", "client-certificate: /gone/client.crt"),
+    ] {
+        let world = World::with(&[driver, "docker"]).await;
+        let manager = world.manager(driver, "dev");
+        let all = config("k3d: {}\nkind: {}\nminikube: {}");
+        manager.start(&all).await.unwrap();
+        let written = world.kubeconfig();
+        assert!(written.contains(ours), "{written}");
+        std::fs::write(world.path("home/.kube/config"), written.replace(ours, theirs)).unwrap();
+        std::fs::remove_dir_all(world.path("data")).unwrap();
+        manager.destroy().await.unwrap();
+        let left = kube_kit::kubeconfig::Kubeconfig::parse(&world.kubeconfig()).unwrap();
+        assert!(left.contexts().is_empty(), "{driver}:\n{}", world.kubeconfig());
+        let warned = world.warnings();
+        assert!(
+            !warned.iter().any(|warning| warning.contains("left there")),
+            "{warned:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn entries_that_nobody_can_place_are_left_and_not_called_foreign() {
+    let world = world().await;
+    let manager = world.manager("kind", "dev");
+    manager.start(&config(PLAIN)).await.unwrap();
+    let before = world.kubeconfig();
+    std::fs::remove_dir_all(world.path("data")).unwrap();
+    world.fault("kind", "get kubeconfig", "exit:1:no answer");
+    manager.destroy().await.unwrap();
+    assert_eq!(world.kubeconfig(), before);
+    let warned = world.warnings();
+    let told = |text: &str| warned.iter().any(|warning| warning.contains(text));
+    assert!(told("could not be told") && !told("not to this cluster"), "{warned:?}");
+}
+
+#[tokio::test]
 async fn a_context_of_the_same_name_that_leads_far_away_is_not_taken_over() {
     let mut world = World::with(&["minikube", "docker"]).await;
     std::fs::create_dir_all(world.path("home/.kube")).unwrap();

@@ -115,6 +115,51 @@ async fn what_minikube_would_ignore_is_refused() {
 }
 
 #[tokio::test]
+async fn a_stopped_cluster_resumes_as_it_was_made() {
+    let world = started("minikube: {driver: kvm2, containerRuntime: docker}").await;
+    let manager = world.manager("minikube", "dev");
+    let line = || {
+        let mut calls = world.calls("minikube").into_iter();
+        calls.rfind(|call| call.starts_with("start")).unwrap()
+    };
+    let made = |field: &str| world.state("minikube", "dev").unwrap()[field].clone();
+    // By its profile, by the record when the profile is not told, and by minikube itself without either.
+    manager.stop().await.unwrap();
+    std::fs::remove_dir_all(world.path("data")).unwrap();
+    manager.start(&config(PLAIN)).await.unwrap();
+    assert!(
+        line().contains("--driver=kvm2 --container-runtime=docker "),
+        "{}",
+        line()
+    );
+    world.faults("minikube", "profile list", "exit:1:no answer", 3);
+    manager.restart(&config("minikube: {driver: kvm2}")).await.unwrap();
+    assert!(line().contains("--driver=kvm2 "), "{}", line());
+    assert_eq!((made("driver"), made("runtime")), (json!("kvm2"), json!("docker")));
+    world.faults("minikube", "profile list", "exit:1:no answer", 9);
+    manager.stop().await.unwrap();
+    manager.start(&config(PLAIN)).await.unwrap();
+    assert!(line().contains("--driver=kvm2 "), "{}", line());
+    manager.stop().await.unwrap();
+    std::fs::remove_dir_all(world.path("data")).unwrap();
+    manager.start(&config(PLAIN)).await.unwrap();
+    assert!(
+        !line().contains("--driver") && !line().contains("--container-runtime"),
+        "{}",
+        line()
+    );
+    assert_eq!((made("driver"), made("runtime")), (json!("kvm2"), json!("docker")));
+    manager.stop().await.unwrap();
+    std::fs::remove_dir_all(world.path("data")).unwrap();
+    let other = config("minikube: {driver: docker}");
+    let error = manager.start(&other).await.unwrap_err();
+    assert!(
+        error.to_string().contains("created using the \"kvm2\" driver"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn stopping_keeps_the_context() {
     let world = started(PLAIN).await;
     world.manager("minikube", "dev").stop().await.unwrap();

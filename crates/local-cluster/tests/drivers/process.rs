@@ -96,6 +96,41 @@ async fn binaries_are_found_where_they_are_said_to_be() {
 }
 
 #[tokio::test]
+async fn what_a_cluster_was_made_with_stays_until_something_else_is_said() {
+    let world = World::with(&PARTS).await;
+    let manager = world.manager("process", "dev");
+    let last = || world.calls("kube-apiserver").pop().unwrap();
+    manager.start(&config("process: {extraArgs: ['--v=4']}")).await.unwrap();
+    manager.stop().await.unwrap();
+    manager.start(&config("")).await.unwrap();
+    assert!(last().ends_with("--v=4"), "{}", last());
+    manager.stop().await.unwrap();
+    world.uninstall(PARTS[2]);
+    let error = manager.start(&config("")).await.unwrap_err();
+    assert_eq!(error.fault(), Some(Fault::BackendMissing));
+    assert!(error.to_string().contains(PARTS[2]), "{error}");
+    assert_eq!(manager.status().await.unwrap().state, State::Stopped);
+    manager
+        .start(&config("process: {controllerManager: false, extraArgs: []}"))
+        .await
+        .unwrap();
+    assert!(
+        last().ends_with("--disable-admission-plugins=ServiceAccount"),
+        "{}",
+        last()
+    );
+    manager.stop().await.unwrap();
+    world.install(&PARTS[2..]);
+    manager.start(&config("")).await.unwrap();
+    assert!(
+        last().ends_with("--disable-admission-plugins=ServiceAccount"),
+        "{}",
+        last()
+    );
+    manager.destroy().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_part_that_ends_at_once_is_told_with_its_log() {
     let world = World::with(&PARTS).await;
     world.fault("etcd", "", "exit:1:cannot open my data");

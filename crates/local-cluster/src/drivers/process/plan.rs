@@ -22,7 +22,7 @@ pub(super) fn wants(config: &config::Process) -> Settings {
         ),
         (
             "extraArgs",
-            (!config.extra_args.is_empty()).then(|| Setting::plain(config.extra_args.join(" "))),
+            config.extra_args.as_ref().map(|args| Setting::plain(args.join(" "))),
         ),
         ("controllerManager", config.controller_manager.map(Setting::plain)),
     ];
