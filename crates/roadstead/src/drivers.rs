@@ -54,7 +54,7 @@ pub fn of(cluster: &Cluster) -> Result<DriverSource, Failure> {
             cluster.name,
             path.display()
         ))
-        .hint("put the driver's binary back, or give another place with `roadstead engine update --driver PATH`")),
+        .hint("put the driver's binary back, or say where it is now: the same command with --driver PATH, which is remembered")),
         None => find(&cluster.driver_name),
     }
 }

@@ -72,16 +72,14 @@ enum Action {
         /// Forget a cluster even when its driver fails; what is left at the provider is left there.
         #[arg(short, long)]
         force: bool,
-        /// The clusters.
-        #[arg(required = true)]
-        names: Vec<String>,
+        #[command(flatten)]
+        which: Which,
     },
     /// Show the Kubernetes version that runs.
     #[command(visible_alias = "gv")]
     GetVersion {
-        /// The clusters.
-        #[arg(required = true)]
-        names: Vec<String>,
+        #[command(flatten)]
+        which: Which,
     },
     /// Upgrade Kubernetes.
     #[command(visible_alias = "sv")]
@@ -89,16 +87,14 @@ enum Action {
         /// The version.
         #[arg(long)]
         version: String,
-        /// The clusters.
-        #[arg(required = true)]
-        names: Vec<String>,
+        #[command(flatten)]
+        which: Which,
     },
     /// Show the number of nodes.
     #[command(visible_alias = "gcs")]
     GetClusterSize {
-        /// The clusters.
-        #[arg(required = true)]
-        names: Vec<String>,
+        #[command(flatten)]
+        which: Which,
     },
     /// Change the number of nodes.
     #[command(visible_alias = "scs")]
@@ -106,9 +102,8 @@ enum Action {
         /// The number of nodes.
         #[arg(long, value_parser = clap::value_parser!(i64).range(0..))]
         cluster_size: i64,
-        /// The clusters.
-        #[arg(required = true)]
-        names: Vec<String>,
+        #[command(flatten)]
+        which: Which,
     },
     /// Show what a driver's provider sells: regions, kinds of machines, and their prices per hour.
     ///
@@ -134,6 +129,17 @@ enum Action {
         #[arg(long)]
         update: bool,
     },
+}
+
+/// Clusters, and where their driver is if it is not where it was.
+#[derive(Debug, clap::Args)]
+struct Which {
+    /// The clusters' driver has moved: its name, or the path of its binary. It is remembered.
+    #[arg(short, long, value_name = "NAME|PATH")]
+    driver: Option<String>,
+    /// The clusters.
+    #[arg(required = true)]
+    names: Vec<String>,
 }
 
 /// Words that can only be understood once the driver's options are known.
@@ -179,11 +185,11 @@ async fn act(args: Args, stop: CancellationToken) -> Result<(), Failure> {
         Action::List => session.list().await,
         Action::Inspect { name } => show::inspect(&session.known(&name).await?, args.output.unwrap_or(Format::Json)),
         Action::Env { name } => session.env(&name).await,
-        Action::Remove { force, names } => session.remove(&names, if force { Force::Yes } else { Force::No }).await,
-        Action::GetVersion { names } => session.versions(&names).await,
-        Action::SetVersion { version, names } => session.set_version(&names, &version).await,
-        Action::GetClusterSize { names } => session.sizes(&names).await,
-        Action::SetClusterSize { cluster_size, names } => session.set_size(&names, cluster_size).await,
+        Action::Remove { force, which } => session.remove(&which, if force { Force::Yes } else { Force::No }).await,
+        Action::GetVersion { which } => session.versions(&which).await,
+        Action::SetVersion { version, which } => session.set_version(&which, &version).await,
+        Action::GetClusterSize { which } => session.sizes(&which).await,
+        Action::SetClusterSize { cluster_size, which } => session.set_size(&which, cluster_size).await,
         Action::Offers {
             driver,
             region,
@@ -231,6 +237,9 @@ impl From<EngineError> for Failure {
             },
             EngineError::Exists => told.hint("`roadstead engine update` changes it"),
             EngineError::NotFound(_) => told.hint("`roadstead engine ls` shows the clusters"),
+            EngineError::OtherDriver { .. } => {
+                told.hint("leave --driver out, or give the driver that made the cluster")
+            }
             EngineError::NotCreated(_) => told.hint("`roadstead engine create` goes on where it stopped"),
             EngineError::Silent { .. } => Self {
                 code: kit::exit::TIMED_OUT,

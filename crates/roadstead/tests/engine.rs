@@ -327,6 +327,82 @@ fn post(base: &str, what: &str, body: &str) {
     ask(base, "POST", what, body);
 }
 
+/// A driver program in `dir`: this very test program, told to run [`serves_a_driver`].
+fn driver_program(dir: &Path) -> String {
+    std::fs::create_dir(dir).unwrap();
+    let path = dir.join("kontainer-engine-driver-mine");
+    let this = std::env::current_exe().unwrap();
+    let script = format!(
+        "#!/bin/sh\nexport TEST_DRIVER_PORT=\"$1\"\nexec '{}' --exact --ignored --nocapture serves_a_driver\n",
+        this.display()
+    );
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+#[ignore = "a driver that other tests start"]
+fn serves_a_driver() {
+    let Ok(port) = std::env::var("TEST_DRIVER_PORT") else {
+        return;
+    };
+    let settings = rackspace_spot::Settings::from_env().unwrap();
+    let driver = std::sync::Arc::new(rackspace_spot::SpotDriver::new(settings));
+    kontainer_engine::driver_main(driver, "0", ["driver", &port].map(std::ffi::OsString::from));
+}
+
+#[test]
+fn a_driver_that_moved_is_given_once_and_remembered() {
+    let sim = Sim::start(&["rackspace-spot", "--speed", "120"]);
+    let home = Home::new(sim.text("url"));
+    let place = |name: &str| home.path().join(name);
+    let mut path = driver_program(&place("first"));
+    let created = home.ok(&[&CREATE[..3], &[path.as_str()], &CREATE[4..]].concat());
+    assert!(created.starts_with("demo is running"), "{created}");
+    let mut move_to = |name: &str| {
+        let (from, to) = (std::path::PathBuf::from(&path), place(name));
+        std::fs::rename(from.parent().unwrap(), &to).unwrap();
+        path = to.join(from.file_name().unwrap()).to_str().unwrap().to_owned();
+        path.clone()
+    };
+    let stored = || {
+        let shown: Value = serde_json::from_str(&home.ok(&["engine", "inspect", "demo"])).unwrap();
+        shown["driverPath"].as_str().unwrap().to_owned()
+    };
+
+    let second = move_to("second");
+    let lost = home.run(&["engine", "gcs", "demo"]);
+    assert_eq!(lost.code, 3, "{}", lost.err);
+    assert!(
+        lost.err.contains("there is no file") && lost.err.contains("--driver PATH"),
+        "{}",
+        lost.err
+    );
+    assert_eq!(home.ok(&["engine", "gcs", "--driver", &second, "demo"]), "demo: 3\n");
+    assert_eq!(stored(), second);
+    assert_eq!(home.ok(&["engine", "gv", "demo"]), "demo: 1.32.9\n", "it is remembered");
+
+    let third = move_to("third");
+    home.ok(&["engine", "update", "--driver", &third, "demo"]);
+    assert_eq!(stored(), third);
+
+    // One that made nothing would remove nothing, and the machines would run on.
+    let other = home.run(&["engine", "rm", "--driver=import", "demo"]);
+    assert_eq!(other.code, 2, "{}", other.err);
+    assert!(
+        other.err.contains("was made by driver mine, not by import"),
+        "{}",
+        other.err
+    );
+    assert_eq!(stored(), third);
+
+    let fourth = move_to("fourth");
+    assert_eq!(home.ok(&["engine", "rm", "-d", &fourth, "demo"]), "demo\n");
+    let state: Value = serde_json::from_str(&get(sim.text("control"), "state")).unwrap();
+    assert_eq!(state["cloudspaces"].as_object().map(serde_json::Map::len), Some(0));
+}
+
 /// HTTP over a plain socket, so that the test needs no client.
 fn ask(base: &str, method: &str, what: &str, body: &str) -> String {
     use std::io::{Read as _, Write as _};

@@ -11,7 +11,7 @@ use kontainer_engine::{
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{Follow, open_store, options, show, typed};
+use super::{Follow, Which, open_store, options, show, typed};
 use crate::console::{self, Format};
 use crate::drivers;
 use crate::failure::Failure;
@@ -66,6 +66,7 @@ impl Session {
     }
 
     pub(super) async fn update(&self, words: Vec<OsString>) -> Result<(), Failure> {
+        let given = typed::driver_word(&words).is_some();
         let Some(driver) = self.driver_of(&words, "update").await? else {
             return typed::help_without_driver("update");
         };
@@ -74,6 +75,9 @@ impl Session {
         let Some(typed) = typed::parse("update", &flags, words)? else {
             return Ok(());
         };
+        if given {
+            self.moved(&driver, &typed.cluster).await?;
+        }
         self.finish(
             "updated",
             &typed,
@@ -144,6 +148,23 @@ impl Session {
         }
     }
 
+    /// The driver of a known cluster; one that is given is remembered.
+    async fn driver_for(&self, name: &str, given: Option<&str>) -> Result<DriverSource, Failure> {
+        let cluster = self.known(name).await?;
+        let Some(given) = given else {
+            return drivers::of(&cluster);
+        };
+        let driver = drivers::find(given)?;
+        self.moved(&driver, name).await?;
+        Ok(driver)
+    }
+
+    /// Remembers where the driver of a cluster is now.
+    async fn moved(&self, driver: &DriverSource, name: &str) -> Result<(), Failure> {
+        let watch = Follow::new("engine", &self.stop).quiet();
+        Ok(self.engine.set_driver(driver, name, &watch).await?)
+    }
+
     pub(super) async fn known(&self, name: &str) -> Result<Cluster, Failure> {
         let stored = self.store.get(name).await?;
         Ok(stored.ok_or_else(|| EngineError::NotFound(name.to_owned()))?)
@@ -171,8 +192,8 @@ impl Session {
         )
     }
 
-    pub(super) async fn remove(&self, names: &[String], force: Force) -> Result<(), Failure> {
-        self.each(names, async |name, driver, watch| {
+    pub(super) async fn remove(&self, which: &Which, force: Force) -> Result<(), Failure> {
+        self.each(which, async |name, driver, watch| {
             self.engine.remove(driver, name, force, watch).await?;
             Ok(Told {
                 line: name.to_owned(),
@@ -182,8 +203,8 @@ impl Session {
         .await
     }
 
-    pub(super) async fn versions(&self, names: &[String]) -> Result<(), Failure> {
-        self.each(names, async |name, driver, watch| {
+    pub(super) async fn versions(&self, which: &Which) -> Result<(), Failure> {
+        self.each(which, async |name, driver, watch| {
             let version = self.engine.version(driver, name, watch).await?;
             Ok(Told {
                 line: format!("{name}: {version}"),
@@ -193,8 +214,8 @@ impl Session {
         .await
     }
 
-    pub(super) async fn set_version(&self, names: &[String], version: &str) -> Result<(), Failure> {
-        self.each(names, async |name, driver, watch| {
+    pub(super) async fn set_version(&self, which: &Which, version: &str) -> Result<(), Failure> {
+        self.each(which, async |name, driver, watch| {
             self.engine.set_version(driver, name, version, watch).await?;
             Ok(Told {
                 line: format!("{name} updated to {version}"),
@@ -204,8 +225,8 @@ impl Session {
         .await
     }
 
-    pub(super) async fn sizes(&self, names: &[String]) -> Result<(), Failure> {
-        self.each(names, async |name, driver, watch| {
+    pub(super) async fn sizes(&self, which: &Which) -> Result<(), Failure> {
+        self.each(which, async |name, driver, watch| {
             let size = self.engine.cluster_size(driver, name, watch).await?;
             Ok(Told {
                 line: format!("{name}: {size}"),
@@ -215,8 +236,8 @@ impl Session {
         .await
     }
 
-    pub(super) async fn set_size(&self, names: &[String], size: i64) -> Result<(), Failure> {
-        self.each(names, async |name, driver, watch| {
+    pub(super) async fn set_size(&self, which: &Which, size: i64) -> Result<(), Failure> {
+        self.each(which, async |name, driver, watch| {
             self.engine.set_cluster_size(driver, name, size, watch).await?;
             Ok(Told {
                 line: format!("{name} updated to {size} nodes"),
@@ -241,14 +262,14 @@ impl Session {
     /// outcome as it comes, machines get all of them as one list.
     async fn each(
         &self,
-        names: &[String],
+        which: &Which,
         work: impl AsyncFn(&str, &DriverSource, &kontainer_engine::Watch) -> Result<Told, EngineError>,
     ) -> Result<(), Failure> {
         let mut outcome = Ok(());
         let mut list = Vec::new();
-        for name in names {
+        for name in &which.names {
             let one = async {
-                let driver = drivers::of(&self.known(name).await?)?;
+                let driver = self.driver_for(name, which.driver.as_deref()).await?;
                 let follow = Follow::new("engine", &self.stop).titled(name);
                 let done = work(name, &driver, &follow.watch()).await;
                 match &done {

@@ -220,7 +220,17 @@ async fn own(session: &Session, state: &State, known: &State) -> Result<Observed
         return Ok(Observed::default());
     }
     match ownership::of(cloudspace, known, &observed.pools) {
-        Owner::Us => Ok(observed),
+        Owner::Us => {
+            if known.extra.owned == Some(false) && known.pools.is_empty() {
+                session.call.warn(format!(
+                    "cloudspace {name} is there already, made for a cluster called {:?}, and no attempt to make it is on \
+                     record here: going on with it as the work of an earlier attempt. If somebody else of the organization \
+                     made it, both of you have this one cluster now, and removing it removes theirs",
+                    ownership::mark(known)
+                ));
+            }
+            Ok(observed)
+        }
         Owner::Somebody => Err(DriverError::new(
             Class::Conflict,
             format!(

@@ -3,6 +3,8 @@
 //! A cloudspace of ours carries an annotation with the engine's name of the cluster; a pool of ours carries a label with
 //! the cloudspace's name, has a name that only we derive, or stands in our state. Everything else belongs to somebody.
 
+use kit::Class;
+use kontainer_engine::DriverError;
 use serde_json::{Value, json};
 
 use super::names::pool_name;
@@ -39,6 +41,36 @@ pub fn of(cloudspace: &CloudSpace, state: &State, pools: &[LivePool]) -> Owner {
         None if known => Owner::Us,
         _ => Owner::Somebody,
     }
+}
+
+/// Refuses to change a cloudspace that is not this cluster's. An imported one is for this cluster to change, whatever mark
+/// it carries.
+pub(super) fn refuse_foreign(cloudspace: &CloudSpace, state: &State, pools: &[LivePool]) -> Result<(), DriverError> {
+    if state.imported || of(cloudspace, state, pools) == Owner::Us {
+        return Ok(());
+    }
+    let name = &state.cloudspace;
+    if state.extra.owned == Some(false) {
+        return Err(DriverError::new(
+            Class::Conflict,
+            format!(
+                "cloudspace {name} was not made for this cluster and is left alone; remove this cluster, which does not touch \
+                 the cloudspace, and create it under another name, or take the cloudspace over with import-existing-cluster"
+            ),
+        ));
+    }
+    Err(lost(name))
+}
+
+/// A cloudspace that was ours by all we know, and does not say so any more.
+pub(super) fn lost(name: &str) -> DriverError {
+    DriverError::new(
+        Class::Conflict,
+        format!(
+            "cloudspace {name} does not carry the mark of this cluster (annotation {OWNER}), so it may be somebody else's and \
+             is left alone; put the annotation back if it is this cluster's"
+        ),
+    )
 }
 
 /// The annotation's value: the engine's name of the cluster, else the cloudspace's name.

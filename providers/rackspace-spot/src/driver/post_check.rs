@@ -8,6 +8,7 @@ use kontainer_engine::{ClusterInfo, DriverError};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::kubeconfig::{self, Access};
+use super::ownership;
 use super::session::Session;
 use super::state::State;
 use super::{access, ready, trust, wait};
@@ -25,6 +26,13 @@ pub(super) async fn post_check(
         state.cloudspace
     ));
     let cloudspace = wait::control_plane(session, &state).await?;
+    // Before anything is made in it: an administrator's account in somebody else's cluster would be the worst of all.
+    // Only for a state of the Go driver the pools are needed to tell.
+    let pools = match state.extra.owned {
+        None => session.pools(&state).await?,
+        Some(_) => Vec::new(),
+    };
+    ownership::refuse_foreign(&cloudspace, &state, &pools)?;
     let access = match known(&info) {
         Some(access) if still_good(session, &access, &cloudspace).await => access,
         _ => {

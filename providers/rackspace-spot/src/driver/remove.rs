@@ -7,7 +7,6 @@ use serde_json::json;
 use super::ownership::{self, OWNER, Owner};
 use super::session::Session;
 use super::state::{State, password};
-use super::update::ownership_lost;
 use super::{act, wait};
 use crate::Settings;
 
@@ -56,7 +55,7 @@ pub(super) async fn remove(settings: &Settings, call: &Call, info: &ClusterInfo)
             return Ok(());
         }
         if owner == Owner::Somebody {
-            return Err(ownership_lost(name));
+            return Err(ownership::lost(name));
         }
         if !cloudspace.metadata.annotations.contains_key(OWNER) {
             // The proof is in the pools that go now: without a mark, a second attempt could not tell any more.

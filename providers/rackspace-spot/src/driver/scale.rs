@@ -4,7 +4,8 @@ use kit::Class;
 use kontainer_engine::DriverError;
 use serde_json::json;
 
-use super::observe::{LivePool, total};
+use super::observe::{LivePool, Observed, total};
+use super::ownership;
 use super::plan::Kind;
 use super::session::Session;
 use super::state::State;
@@ -16,9 +17,23 @@ use crate::client::CloudSpace;
 const TRIES: u32 = 5;
 
 async fn cloudspace(session: &Session, state: &State) -> Result<CloudSpace, DriverError> {
-    let name = &state.cloudspace;
-    let found = session.cloudspace(name).await?;
-    found.ok_or_else(|| DriverError::new(Class::NotFound, format!("cloudspace {name} does not exist")))
+    let found = session.cloudspace(&state.cloudspace).await?;
+    found.ok_or_else(|| missing(state))
+}
+
+fn missing(state: &State) -> DriverError {
+    DriverError::new(
+        Class::NotFound,
+        format!("cloudspace {} does not exist", state.cloudspace),
+    )
+}
+
+/// The cloudspace and its pools, to be changed: a foreign one is refused.
+async fn own(session: &Session, state: &State) -> Result<(CloudSpace, Vec<LivePool>), DriverError> {
+    let Observed { cloudspace, pools } = session.observe(state).await?;
+    let cloudspace = cloudspace.ok_or_else(|| missing(state))?;
+    ownership::refuse_foreign(&cloudspace, state, &pools)?;
+    Ok((cloudspace, pools))
 }
 
 /// The version that runs; while there is none yet, the one that was asked for.
@@ -48,7 +63,7 @@ pub(super) async fn set_version(session: &Session, mut state: State, version: &s
 
 /// One attempt. `true` when somebody else changed the cloudspace in between and this was not the last attempt.
 async fn upgrade(session: &Session, state: &State, last: bool) -> Result<bool, DriverError> {
-    let found = cloudspace(session, state).await?;
+    let (found, _) = own(session, state).await?;
     let running = &found.status.current_kubernetes_version;
     let from = if running.is_empty() {
         &found.spec.kubernetes_version
@@ -97,7 +112,7 @@ pub(super) async fn set_size(session: &Session, state: &State, count: i64) -> Re
 
 /// One attempt. `true` when somebody else changed the pool in between and this was not the last attempt.
 async fn scale_primary(session: &Session, state: &State, count: i64, last: bool) -> Result<bool, DriverError> {
-    let pools = session.pools(state).await?;
+    let (_, pools) = own(session, state).await?;
     let primary = primary(&pools, state).ok_or_else(|| {
         DriverError::invalid(format!(
             "cloudspace {} has no spot pool that could be scaled",

@@ -8,7 +8,7 @@ use super::catalog;
 use super::given::{self, Echo, Given, WhatCounts, said};
 use super::observe::Observed;
 use super::options as o;
-use super::ownership::{self, Owner};
+use super::ownership;
 use super::session::Session;
 use super::state::{State, password};
 use super::{act, create, identity, no_state, versions, wait};
@@ -113,21 +113,8 @@ async fn own(session: &Session, known: &State) -> Result<Observed, DriverError> 
             format!("cloudspace {name} is being deleted"),
         ));
     }
-    if !known.imported && ownership::of(cloudspace, known, &observed.pools) == Owner::Somebody {
-        return Err(ownership_lost(name));
-    }
+    ownership::refuse_foreign(cloudspace, known, &observed.pools)?;
     Ok(observed)
-}
-
-pub(super) fn ownership_lost(name: &str) -> DriverError {
-    DriverError::new(
-        Class::Conflict,
-        format!(
-            "cloudspace {name} does not carry the mark of this cluster (annotation {}), so it may be somebody else's and is \
-             left alone; put the annotation back if it is this cluster's",
-            ownership::OWNER
-        ),
-    )
 }
 
 /// What was said about things that cannot change.

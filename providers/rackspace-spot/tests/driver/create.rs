@@ -131,6 +131,21 @@ async fn creating_again_with_or_without_its_record_buys_nothing_more() {
     assert_eq!(world.writes(), writes);
 }
 
+async fn going_on_with_a_cloudspace_of_which_no_record_is_left_is_said_aloud() {
+    const TOLD: &str = "no attempt to make it is on record here";
+    let (world, messages) = world().listening();
+    let info = world.create(&acme()).await.unwrap();
+    world.create_with(&acme(), Some(info)).await.unwrap();
+    let told = messages();
+    assert!(!told.contains(TOLD), "{told}");
+    world.create_with(&acme(), None).await.unwrap();
+    let told = messages();
+    assert!(
+        told.contains(TOLD) && told.contains("made for a cluster called \"c-w467n\""),
+        "{told}"
+    );
+}
+
 async fn creation_that_dies_between_its_parts_is_completed_by_the_next() {
     for (path, skip) in [(SPOT, 0), (SPOT, 1), ("/ondemandnodepools$", 0)] {
         for with_record in [true, false] {
@@ -325,6 +340,7 @@ scenarios![
     what_was_asked_for_is_what_is_bought,
     every_spelling_of_an_option_is_read,
     creating_again_with_or_without_its_record_buys_nothing_more,
+    going_on_with_a_cloudspace_of_which_no_record_is_left_is_said_aloud,
     creation_that_dies_between_its_parts_is_completed_by_the_next,
     a_post_whose_answer_is_lost_is_settled_by_looking,
     what_was_just_made_may_be_invisible_for_a_while,

@@ -1,7 +1,8 @@
 //! Size and version on their own.
 
 use cloud_sim::Fault;
-use rackspace_spot_sim::{Settings, VersionForm};
+use kontainer_engine::ClusterInfo;
+use rackspace_spot_sim::{API_HOST, LOGIN_HOST, Settings, VersionForm};
 use serde_json::json;
 
 use crate::harness::{Options, World, acme, world};
@@ -135,7 +136,96 @@ async fn an_upgrade_is_real_and_waited_for() {
     assert_eq!(world.writes().len(), before);
 }
 
+/// A cluster that was refused because a teammate's has its cloudspace: same cloudspace name, another mark.
+async fn refused() -> World {
+    let world = world();
+    let theirs = acme().text("name", "C-W467N").text("kubernetesVersion", "1.32.9");
+    world.create(&theirs).await.unwrap();
+    *world.info.borrow_mut() = ClusterInfo::default();
+    let error = world.create(&acme()).await.unwrap_err().text();
+    assert!(error.contains("was not made for this cluster"), "{error}");
+    // What it would take for a change.
+    tokio::time::sleep(std::time::Duration::from_mins(10)).await;
+    world
+}
+
+async fn a_cloudspace_that_was_refused_is_not_changed_by_any_call() {
+    let world = refused().await;
+    let (bought, writes, before) = (world.bought(), world.writes(), world.outgoing().len());
+    for error in [
+        world.set_version("1.33.0").await.unwrap_err(),
+        world.set_size(5).await.unwrap_err(),
+        world.update(&acme().int("spotNodeCount", 5)).await.unwrap_err(),
+        world.post_check().await.unwrap_err(),
+    ] {
+        let text = error.text();
+        assert!(
+            text.contains("cloudspace c-w467n was not made for this cluster and is left alone")
+                && text.contains("create it under another name"),
+            "{text}"
+        );
+        assert_eq!(error.class(), kit::Class::Conflict);
+    }
+    assert_eq!(world.writes(), writes);
+    assert_eq!(world.bought(), bought);
+    let sent = world.outgoing().split_off(before);
+    let hosts: Vec<String> = sent.into_iter().map(|request| request.host).collect();
+    assert!(
+        hosts.iter().all(|host| host == API_HOST || host == LOGIN_HOST),
+        "nothing is made in the cluster: {hosts:?}"
+    );
+    // The way out that the error names.
+    world.remove().await.unwrap();
+    assert_eq!(world.bought(), bought);
+}
+
+async fn a_cloudspace_whose_mark_is_gone_is_neither_scaled_nor_upgraded_nor_entered() {
+    let world = world().ready(&acme().text("kubernetesVersion", "1.32.9")).await;
+    let mut state = world.sim.state();
+    let first = match &mut state["cloudspaces"] {
+        serde_json::Value::Array(list) => &mut list[0],
+        other => other.as_object_mut().unwrap().values_mut().next().unwrap(),
+    };
+    first["metadata"]["annotations"] = json!({});
+    world.sim.replace(state).unwrap();
+    let writes = world.writes();
+    for error in [
+        world.set_version("1.33.0").await.unwrap_err(),
+        world.set_size(5).await.unwrap_err(),
+        world.post_check().await.unwrap_err(),
+    ] {
+        let text = error.text();
+        assert!(
+            text.contains("does not carry the mark") && text.contains("put the annotation back"),
+            "{text}"
+        );
+    }
+    assert_eq!(world.writes(), writes);
+}
+
+async fn an_imported_cloudspace_is_scaled_and_upgraded_whatever_its_mark() {
+    let world = world();
+    let theirs = acme().text("name", "theirs").text("kubernetesVersion", "1.32.9");
+    world.create(&theirs).await.unwrap();
+    *world.info.borrow_mut() = ClusterInfo::default();
+    let import = acme()
+        .without("rackspaceSpotRegion")
+        .bool("importExistingCluster", true)
+        .text("importCloudspaceName", "theirs");
+    world.create(&import).await.unwrap();
+    world.post_check().await.unwrap();
+    world.set_size(5).await.unwrap();
+    world.set_version("1.33.0").await.unwrap();
+    assert_eq!(
+        (world.size().await.unwrap(), world.version().await.unwrap().as_str()),
+        (5, "1.33.0")
+    );
+}
+
 scenarios![
+    a_cloudspace_that_was_refused_is_not_changed_by_any_call,
+    a_cloudspace_whose_mark_is_gone_is_neither_scaled_nor_upgraded_nor_entered,
+    an_imported_cloudspace_is_scaled_and_upgraded_whatever_its_mark,
     the_size_is_the_total_and_the_primary_pool_makes_the_difference,
     a_size_set_on_its_own_outlives_updates_that_name_no_count,
     a_changed_class_keeps_the_size_set_on_its_own,
