@@ -211,16 +211,12 @@ impl ClientConfig {
             Box::pin(async move { this.plain(&agent, timeout).await })
         };
         let files = self.clone();
-        let rotating = rotate::Rotating::new(Box::new(move || files.files()), Box::new(make)).await?;
+        let rotating = rotate::Rotating::new(Box::new(move || files.files()), Box::new(make), fence.clone()).await?;
         let namespace = self.load().await?.default_namespace;
         let builder = kube::client::ClientBuilder::new(rotating, namespace);
         let limit = self.rate.clone().unwrap_or_else(RateLimit::none);
         let requests = self.requests.clone().unwrap_or_default();
-        Ok(builder
-            .with_layer(&fence.layer())
-            .with_layer(&requests)
-            .with_layer(&limit)
-            .build())
+        Ok(builder.with_layer(&requests).with_layer(&limit).build())
     }
 }
 

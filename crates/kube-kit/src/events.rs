@@ -22,8 +22,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 mod correlate;
+mod log;
 
 use correlate::{Correlator, Write};
+pub use log::{EventLog, LoggedEvent};
 
 /// How many events may wait to be written: three for each node of a large cluster that starts at once. Differs from
 /// client-go, which drops what is more than a thousand.
@@ -86,7 +88,8 @@ pub enum EventType {
 }
 
 impl EventType {
-    fn text(self) -> &'static str {
+    /// As it stands in events.
+    pub fn text(self) -> &'static str {
         match self {
             Self::Normal => "Normal",
             Self::Warning => "Warning",
@@ -109,6 +112,7 @@ struct Said {
 pub struct Recorder {
     component: &'static str,
     queue: mpsc::Sender<Said>,
+    log: EventLog,
 }
 
 /// Writes what recorders say. See [`Broadcaster::run`].
@@ -117,6 +121,7 @@ pub struct Broadcaster {
     queue: mpsc::Receiver<Said>,
     source: mpsc::Sender<Said>,
     clock: Clock,
+    log: EventLog,
 }
 
 impl Recorder {
@@ -125,7 +130,7 @@ impl Recorder {
     pub fn component(&self, component: &'static str) -> Self {
         Self {
             component,
-            queue: self.queue.clone(),
+            ..self.clone()
         }
     }
 
@@ -148,6 +153,7 @@ impl Recorder {
             reason: reason.to_owned(),
             message,
         };
+        self.log.note(&said);
         if self.queue.try_send(said).is_err() {
             warn!(%object, reason, "the queue of events is full; this one is lost");
         }
@@ -158,7 +164,20 @@ impl Broadcaster {
     /// A broadcaster whose events carry the times of `clock`.
     pub fn new(clock: Clock) -> Self {
         let (source, queue) = mpsc::channel(QUEUE);
-        Self { queue, source, clock }
+        let log = EventLog::new(clock.clone());
+        Self {
+            queue,
+            source,
+            clock,
+            log,
+        }
+    }
+
+    /// Notes what its recorders are told in this log, which several may share.
+    #[must_use]
+    pub fn log(mut self, log: &EventLog) -> Self {
+        self.log = log.clone();
+        self
     }
 
     /// A recorder for one component.
@@ -166,6 +185,7 @@ impl Broadcaster {
         Recorder {
             component,
             queue: self.source.clone(),
+            log: self.log.clone(),
         }
     }
 

@@ -50,6 +50,14 @@ impl Fence {
         }
     }
 
+    /// Whether a request with this method may be sent now: reading always may.
+    pub(crate) fn admit(&self, method: &Method) -> Result<(), Fenced> {
+        if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
+            return Ok(());
+        }
+        self.check()
+    }
+
     /// A layer for a Kubernetes client that lets only reads through while the fence is closed. It decides when a
     /// request comes to it, so what waits or repeats must stand in front of it, not behind.
     pub fn layer(&self) -> FenceLayer {
@@ -106,8 +114,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-        if !reads && let Err(fenced) = self.fence.check() {
+        if let Err(fenced) = self.fence.admit(request.method()) {
             return Box::pin(async move { Err(fenced.into()) });
         }
         let answer = self.inner.call(request);

@@ -30,7 +30,7 @@ mod store;
 mod testing;
 mod watch;
 
-pub use events::{Broadcaster, EventType, ObjectRef, Recorder};
+pub use events::{Broadcaster, EventLog, EventType, LoggedEvent, ObjectRef, Recorder};
 pub use fence::{Fence, FenceLayer, FenceService, Fenced};
 pub use lease::{Elector, Ended, LeaseConfig, LeaseConfigError, LeaseStatus};
 pub use queue::{Key, Limiter, QueueMetrics, Work, WorkQueue};

@@ -111,6 +111,22 @@ impl Registry {
         text
     }
 
+    /// The series of a metric by the values of its labels: what a counter or gauge stands at, and what a histogram's
+    /// observations add up to. Nothing when there is no such metric.
+    pub fn series(&self, name: &str) -> BTreeMap<Vec<String>, f64> {
+        let family = locked(&self.0).families.get(name).cloned();
+        let Some(family) = family else { return BTreeMap::new() };
+        let number = |value: &Value| match value {
+            Value::Number(number) => *number,
+            Value::Histogram { sum, .. } => *sum,
+        };
+        let series = locked(&family.series);
+        series
+            .iter()
+            .map(|(labels, value)| (labels.clone(), number(value)))
+            .collect()
+    }
+
     fn family(&self, name: &'static str, help: &'static str, kind: Kind, labels: &'static [&'static str]) -> Family {
         let mut inner = locked(&self.0);
         let family = inner.families.entry(name).or_insert_with(|| {
@@ -298,6 +314,19 @@ mod tests {
             "# HELP h Sizes.\n# TYPE h histogram\nh_bucket{name=\"a\\\"b\",le=\"1\"} 2\nh_bucket{name=\"a\\\"b\",le=\"4\"} 3\n\
              h_bucket{name=\"a\\\"b\",le=\"+Inf\"} 4\nh_sum{name=\"a\\\"b\"} 12.5\nh_count{name=\"a\\\"b\"} 4\n"
         );
+    }
+
+    #[test]
+    fn series_can_be_read_by_name() {
+        let registry = Registry::new();
+        registry.counter("c_total", "C.", &["a", "b"]).inc(&["x", "y"]);
+        for observed in [2.0, 3.0] {
+            registry.histogram("h", "H.", &[1.0], &["a"]).observe(&["x"], observed);
+        }
+        let labels = |labels: &[&str]| labels.iter().map(|label| (*label).to_owned()).collect::<Vec<_>>();
+        assert_eq!(registry.series("c_total"), BTreeMap::from([(labels(&["x", "y"]), 1.0)]));
+        assert_eq!(registry.series("h"), BTreeMap::from([(labels(&["x"]), 5.0)]));
+        assert_eq!(registry.series("nosuch"), BTreeMap::new());
     }
 
     #[test]

@@ -22,6 +22,7 @@ use tower::{BoxError, Service};
 use tracing::{info, warn};
 
 use super::ClientError;
+use crate::fence::Fence;
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(10);
@@ -38,6 +39,8 @@ pub(super) struct Rotating(Arc<Inner>);
 struct Inner {
     files: Files,
     make: Make,
+    /// Asked right before each sending: whatever was waited for before it, the lease may have been lost meanwhile.
+    fence: Fence,
     current: Mutex<Current>,
     /// Held by the one who makes a new client.
     renewing: tokio::sync::Mutex<()>,
@@ -53,7 +56,7 @@ struct Current {
 
 impl Rotating {
     /// Makes the first client.
-    pub async fn new(files: Files, make: Make) -> Result<Self, ClientError> {
+    pub async fn new(files: Files, make: Make, fence: Fence) -> Result<Self, ClientError> {
         // Before they are read, so that a change in between is found at the next look.
         let digest = digest(&files());
         let current = Current {
@@ -65,6 +68,7 @@ impl Rotating {
         Ok(Self(Arc::new(Inner {
             files,
             make,
+            fence,
             current: Mutex::new(current),
             renewing: tokio::sync::Mutex::default(),
         })))
@@ -126,6 +130,7 @@ impl Rotating {
         let again = Request::from_parts(parts.clone(), Body::from(body.clone()));
         let reads = parts.method == Method::GET;
         let (client, generation) = self.client().await;
+        self.0.fence.admit(&parts.method)?;
         let answer = client.send(Request::from_parts(parts, Body::from(body))).await;
         let retry = match &answer {
             // Nothing was done.
@@ -136,6 +141,7 @@ impl Rotating {
         let worth_a_look = retry || answer.is_err();
         if worth_a_look && self.renew(generation).await && retry {
             let client = self.current().client.clone();
+            self.0.fence.admit(again.method())?;
             return Ok(client.send(again).await?);
         }
         Ok(answer?)

@@ -184,3 +184,55 @@ async fn a_pod_uses_the_token_and_authority_that_kubelet_renews() {
     write(dir.path(), "ca.crt", server.sim.ca_pem());
     api.get("default").await.unwrap();
 }
+
+/// A client whose requests are all answered with this status, and noted.
+fn answering(status: u16, sent: &Arc<Mutex<Vec<Method>>>) -> Client {
+    let sent = Arc::clone(sent);
+    let service = tower::service_fn(move |request: Request<Body>| {
+        sent.lock().unwrap().push(request.method().clone());
+        async move {
+            let answer = Response::builder().status(status).body(Body::empty());
+            Ok::<_, BoxError>(answer.unwrap())
+        }
+    });
+    Client::new(service, "default")
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_new_credentials_is_sent_only_by_who_still_holds_the_lease() {
+    let dir = tempfile::tempdir().unwrap();
+    let (fence, sent) = (Fence::open(), Arc::<Mutex<Vec<Method>>>::default());
+    write(dir.path(), "token", "one");
+    let (token, making, log) = (dir.path().join("token"), fence.clone(), Arc::clone(&sent));
+    let make: Make = Box::new(move || {
+        let renewed = !log.lock().unwrap().is_empty();
+        if renewed {
+            // It takes so long that another one has the lease.
+            making.close();
+        }
+        let client = answering(if renewed { 200 } else { 401 }, &log);
+        Box::pin(async move { Ok(client) })
+    });
+    let rotating = Rotating::new(Box::new(move || vec![token.clone()]), make, fence.clone());
+    let rotating = rotating.await.unwrap();
+    let send = |method: Method| {
+        let request = Request::builder().method(method).uri("/api").body(Body::empty());
+        rotating.clone().send(request.unwrap())
+    };
+    write(dir.path(), "token", "two");
+    let refused = send(Method::PATCH).await.err().unwrap();
+    assert!(refused.is::<crate::Fenced>(), "{refused}");
+    assert_eq!(
+        *sent.lock().unwrap(),
+        [Method::PATCH],
+        "it was sent once, with the old token"
+    );
+    assert_eq!(send(Method::GET).await.unwrap().status(), 200, "reading goes on");
+
+    // The same before a first sending: the files are looked at, and the lease is lost over it.
+    fence.extend(Instant::now(), 3 * LOOK);
+    write(dir.path(), "token", "three");
+    tokio::time::advance(LOOK).await;
+    assert!(send(Method::DELETE).await.err().unwrap().is::<crate::Fenced>());
+    assert_eq!(*sent.lock().unwrap(), [Method::PATCH, Method::GET]);
+}
