@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 
 use cloud_sim::evidence::PLANTED;
 use cloud_sim::secrets::leaks;
-use rackspace_spot_sim::{ACME_TOKEN, FREDERICK_TOKEN, PENNILESS_TOKEN, REVOKED_TOKEN};
+use rackspace_spot_sim::{ACME_COLLEAGUE_TOKEN, ACME_TOKEN, FREDERICK_TOKEN, PENNILESS_TOKEN, REVOKED_TOKEN};
 
 /// Credentials of simulators that are sent in bodies, where no simulator notes them by itself.
-const KNOWN: [&str; 4] = [ACME_TOKEN, FREDERICK_TOKEN, PENNILESS_TOKEN, REVOKED_TOKEN];
+const KNOWN: [&str; 5] = [ACME_TOKEN, ACME_COLLEAGUE_TOKEN, FREDERICK_TOKEN, PENNILESS_TOKEN, REVOKED_TOKEN];
 
 /// What must be among the evidence, or the search would be in vain: a kind, and a word that stands in it.
 const EXPECTED: [(&str, &str); 7] = [

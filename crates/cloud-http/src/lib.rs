@@ -54,4 +54,4 @@ pub use metrics::{Metrics, Operation};
 pub use redact::Secrets;
 pub use refusal::{Refusal, Refused, by_status};
 pub use retry::RetryPolicy;
-pub use transport::{Body, BoxError, Proxy, Roots, Transport, TransportError, TransportOptions};
+pub use transport::{Body, BoxError, Proxy, Roots, Transport, TransportError, TransportOptions, system_certificates};

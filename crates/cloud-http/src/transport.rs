@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt as _};
 
-pub use tls::Roots;
+pub use tls::{Roots, system_certificates};
 
 /// Any error, as tower passes them on.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

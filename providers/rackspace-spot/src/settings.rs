@@ -185,14 +185,7 @@ impl Settings {
                 *field = value;
             }
         }
-        settings.public_roots = Arc::new(|| {
-            let machine = rustls_native_certs::load_native_certs();
-            machine
-                .certs
-                .into_iter()
-                .map(|certificate| certificate.to_vec())
-                .collect()
-        });
+        settings.public_roots = Arc::new(cloud_http::system_certificates);
         settings.home = home(&get);
         settings.refresh_token = get("RXTSPOT_REFRESH_TOKEN").map(SecretString::from);
         settings.access_token = get("RXTSPOT_ACCESS_TOKEN").map(SecretString::from);

@@ -49,22 +49,30 @@ pub(super) fn client_config(roots: &Roots) -> Result<ClientConfig, TransportErro
 
 fn system() -> RootCertStore {
     let mut store = RootCertStore::empty();
+    store.add_parsable_certificates(certificates());
+    store
+}
+
+/// The certificates, as DER, that [`Roots::System`] trusts. What cannot be read is left out and logged.
+pub fn system_certificates() -> Vec<Vec<u8>> {
+    certificates().iter().map(|certificate| certificate.to_vec()).collect()
+}
+
+fn certificates() -> Vec<CertificateDer<'static>> {
     let native = rustls_native_certs::load_native_certs();
     for error in &native.errors {
         tracing::debug!(%error, "some of the machine's certificates cannot be read");
     }
-    store.add_parsable_certificates(native.certs);
+    let mut certificates = native.certs;
     for file in EXTRA_FILES.iter().map(Path::new).filter(|file| file.exists()) {
-        add_file(&mut store, file);
+        add_file(&mut certificates, file);
     }
-    store
+    certificates
 }
 
-fn add_file(store: &mut RootCertStore, file: &Path) {
+fn add_file(certificates: &mut Vec<CertificateDer<'static>>, file: &Path) {
     match CertificateDer::pem_file_iter(file) {
-        Ok(certificates) => {
-            store.add_parsable_certificates(certificates.filter_map(Result::ok));
-        }
+        Ok(more) => certificates.extend(more.filter_map(Result::ok)),
         Err(error) => tracing::warn!(file = %file.display(), %error, "trusted certificates cannot be read"),
     }
 }

@@ -37,7 +37,7 @@ mod world;
 #[cfg(test)]
 mod tests;
 
-pub use seed::{ACME_NAMESPACE, ACME_TOKEN, FREDERICK_TOKEN, PENNILESS_TOKEN, REVOKED_TOKEN};
+pub use seed::{ACME_COLLEAGUE_TOKEN, ACME_NAMESPACE, ACME_TOKEN, FREDERICK_TOKEN, PENNILESS_TOKEN, REVOKED_TOKEN};
 pub use settings::{
     DeleteAnswer, ErrorPhase, KubeconfigShape, Ladder, Market, OrgNext, PricePoint, RevokedAnswer, Settings,
     VersionForm,

@@ -9,6 +9,8 @@ use crate::market;
 
 /// Logs in to `acme`, which has billing and is where most tests live.
 pub const ACME_TOKEN: &str = "spot-sim-refresh-token-acme";
+/// Logs in to `acme` too, as another user.
+pub const ACME_COLLEAGUE_TOKEN: &str = "spot-sim-refresh-token-acme-colleague";
 /// Logs in to `frederick.`, whose name has a dot.
 pub const FREDERICK_TOKEN: &str = "spot-sim-refresh-token-frederick";
 /// Logs in to `penniless`, which has no billing.
@@ -45,6 +47,9 @@ pub(crate) fn namespace_of(org_id: &str) -> String {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RefreshToken {
     pub(crate) org_id: String,
+    /// Whose it is; without one, the only person the organization seems to have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) user: Option<String>,
     #[serde(default = "yes")]
     pub(crate) email_verified: bool,
     #[serde(default)]
@@ -72,14 +77,16 @@ pub(crate) fn organizations() -> Vec<Organization> {
 
 pub(crate) fn refresh_tokens() -> BTreeMap<String, RefreshToken> {
     [
-        (ACME_TOKEN, "org_Acme0001", false),
-        (FREDERICK_TOKEN, "org_Fred0002", false),
-        (PENNILESS_TOKEN, "org_Poor0003", false),
-        (REVOKED_TOKEN, "org_Acme0001", true),
+        (ACME_TOKEN, "org_Acme0001", None, false),
+        (ACME_COLLEAGUE_TOKEN, "org_Acme0001", Some("acme-colleague"), false),
+        (FREDERICK_TOKEN, "org_Fred0002", None, false),
+        (PENNILESS_TOKEN, "org_Poor0003", None, false),
+        (REVOKED_TOKEN, "org_Acme0001", None, true),
     ]
-    .map(|(token, org_id, revoked)| {
+    .map(|(token, org_id, user, revoked)| {
         let entry = RefreshToken {
             org_id: org_id.to_owned(),
+            user: user.map(str::to_owned),
             email_verified: true,
             revoked,
         };

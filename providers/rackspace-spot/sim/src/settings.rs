@@ -56,6 +56,8 @@ pub struct Settings {
     #[serde(with = "seconds")]
     pub id_token_ttl: Duration,
 
+    /// Whether id tokens say whose they are (claim `sub`).
+    pub named_users: bool,
     /// Whether a login gives a new refresh token and ends the old one.
     pub rotate_refresh_tokens: bool,
     /// What a login with a revoked or unknown refresh token is told.
@@ -130,6 +132,7 @@ impl Default for Settings {
             sa_token_delay: Some(Duration::from_secs(1)),
             read_lag: Duration::ZERO,
             id_token_ttl: Duration::from_hours(24),
+            named_users: true,
             rotate_refresh_tokens: false,
             revoked_answer: RevokedAnswer::default(),
             org_page_size: 100,

@@ -17,6 +17,8 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Claims {
+    /// The user, as the login service names them; it stays when tokens change.
+    pub sub: Option<String>,
     /// When it ends, in Unix seconds.
     pub exp: Option<i64>,
     /// The organization it is bound to, as `org_…`.
@@ -180,11 +182,12 @@ mod tests {
     fn claims_are_read_and_garbage_is_none() {
         let token = format!(
             "h.{}.s",
-            URL_SAFE_NO_PAD.encode(r#"{"exp":1790000000,"org_id":"org_A1","email_verified":true}"#)
+            URL_SAFE_NO_PAD.encode(r#"{"sub":"auth0|me","exp":1790000000,"org_id":"org_A1","email_verified":true}"#)
         );
         assert_eq!(
             Claims::of(&token),
             Some(Claims {
+                sub: Some("auth0|me".to_owned()),
                 exp: Some(1_790_000_000),
                 org_id: Some("org_A1".to_owned()),
                 email_verified: Some(true),

@@ -176,7 +176,7 @@ pub(super) async fn create_cloudspace(session: &Session, state: &State) -> Resul
         metadata: Meta {
             name: state.cloudspace.clone(),
             namespace: namespace.to_owned(),
-            annotations: [(OWNER.to_owned(), ownership::mark(state).to_owned())].into(),
+            annotations: ownership::marks(state, session.user()),
             ..Meta::default()
         },
         spec: CloudSpaceSpec {
@@ -194,11 +194,7 @@ pub(super) async fn create_cloudspace(session: &Session, state: &State) -> Resul
     let look = || async {
         Ok(match session.client.cloudspace(namespace, &state.cloudspace).await? {
             None => Found::Nothing,
-            Some(found)
-                if found.metadata.annotations.get(OWNER).map(String::as_str) != Some(ownership::mark(state)) =>
-            {
-                Found::Foreign
-            }
+            Some(found) if !ownership::is_made_by(&found.metadata, state, session.user().as_deref()) => Found::Foreign,
             Some(found) if wait::is_going(&found) => Found::Going,
             Some(_) => Found::Ours,
         })

@@ -219,26 +219,34 @@ async fn own(session: &Session, state: &State, known: &State) -> Result<Observed
         }
         return Ok(Observed::default());
     }
-    match ownership::of(cloudspace, known, &observed.pools) {
-        Owner::Us => {
-            if known.extra.owned == Some(false) && known.pools.is_empty() {
-                session.call.warn(format!(
-                    "cloudspace {name} is there already, made for a cluster called {:?}, and no attempt to make it is on \
-                     record here: going on with it as the work of an earlier attempt. If somebody else of the organization \
-                     made it, both of you have this one cluster now, and removing it removes theirs",
-                    ownership::mark(known)
-                ));
-            }
-            Ok(observed)
+    let user = session.user();
+    if ownership::of(cloudspace, known, &observed.pools, user.as_deref()) == Owner::Us {
+        let called = ownership::mark(known);
+        match user {
+            _ if known.extra.owned != Some(false) => {}
+            Some(user) => session.call.info(format!(
+                "cloudspace {name} is there already, made by the same user, {user}, for a cluster called {called:?}: going on \
+                 with it as the work of an earlier attempt"
+            )),
+            None => session.call.warn(format!(
+                "cloudspace {name} is there already, made for a cluster called {called:?}, and neither it nor the credentials \
+                 say by whom: going on with it as the work of an earlier attempt. If somebody else of the organization made \
+                 it, both of you have this one cluster now, and removing it removes theirs"
+            )),
         }
-        Owner::Somebody => Err(DriverError::new(
-            Class::Conflict,
-            format!(
-                "cloudspace {name} exists already and was not made for this cluster; give the cluster another name, or take \
-                 the cloudspace over with import-existing-cluster"
-            ),
-        )),
+        return Ok(observed);
     }
+    let maker = match cloudspace.metadata.annotations.get(ownership::MAKER) {
+        Some(maker) if Some(maker) != user.as_ref() => format!(" (user {maker} made it)"),
+        _ => String::new(),
+    };
+    Err(DriverError::new(
+        Class::Conflict,
+        format!(
+            "cloudspace {name} exists already and was not made for this cluster{maker}; give the cluster another name, or \
+             take the cloudspace over with import-existing-cluster"
+        ),
+    ))
 }
 
 /// Refuses what would touch pools of others, or what they make impossible.

@@ -32,7 +32,7 @@ pub(super) async fn post_check(
         None => session.pools(&state).await?,
         Some(_) => Vec::new(),
     };
-    ownership::refuse_foreign(&cloudspace, &state, &pools)?;
+    ownership::refuse_foreign(&cloudspace, &state, &pools, session.user().as_deref())?;
     let access = match known(&info) {
         Some(access) if still_good(session, &access, &cloudspace).await => access,
         _ => {

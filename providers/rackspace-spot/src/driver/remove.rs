@@ -47,7 +47,7 @@ pub(super) async fn remove(settings: &Settings, call: &Call, info: &ClusterInfo)
         return Ok(());
     };
     if !wait::is_going(cloudspace) {
-        let owner = ownership::of(cloudspace, &state, &observed.pools);
+        let owner = ownership::of(cloudspace, &state, &observed.pools, session.user().as_deref());
         if owner == Owner::Somebody && state.extra.owned == Some(false) {
             call.warn(format!(
                 "cloudspace {name} was not made for this cluster and is left alone"

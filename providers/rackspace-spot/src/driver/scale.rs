@@ -32,7 +32,7 @@ fn missing(state: &State) -> DriverError {
 async fn own(session: &Session, state: &State) -> Result<(CloudSpace, Vec<LivePool>), DriverError> {
     let Observed { cloudspace, pools } = session.observe(state).await?;
     let cloudspace = cloudspace.ok_or_else(|| missing(state))?;
-    ownership::refuse_foreign(&cloudspace, state, &pools)?;
+    ownership::refuse_foreign(&cloudspace, state, &pools, session.user().as_deref())?;
     Ok((cloudspace, pools))
 }
 

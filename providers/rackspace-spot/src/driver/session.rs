@@ -67,6 +67,11 @@ impl Session {
         Ok(session)
     }
 
+    /// The user we are, as the login service names them; nobody when the token does not say.
+    pub(super) fn user(&self) -> Option<String> {
+        self.client.claims().sub
+    }
+
     pub(super) fn namespace(&self) -> &str {
         &self.organization.namespace
     }

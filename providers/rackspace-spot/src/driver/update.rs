@@ -113,7 +113,7 @@ async fn own(session: &Session, known: &State) -> Result<Observed, DriverError> 
             format!("cloudspace {name} is being deleted"),
         ));
     }
-    ownership::refuse_foreign(cloudspace, known, &observed.pools)?;
+    ownership::refuse_foreign(cloudspace, known, &observed.pools, session.user().as_deref())?;
     Ok(observed)
 }
 

@@ -2,6 +2,7 @@
 
 use cloud_sim::{Action, Fault};
 use kontainer_engine::ClusterInfo;
+use rackspace_spot_sim::{ACME_COLLEAGUE_TOKEN, Settings};
 use serde_json::{Value, json};
 
 use crate::harness::{World, acme, world};
@@ -78,6 +79,7 @@ async fn what_was_asked_for_is_what_is_bought() {
     assert_eq!(info.node_count, 5);
     let space = &world.objects("cloudspaces")[0];
     assert_eq!(space["metadata"]["annotations"][OWNER], "c-w467n");
+    assert_eq!(space["metadata"]["annotations"]["roadstead.dev/made-by"], "auth0|acme");
     assert_eq!(space["spec"]["HAControlPlane"], true);
     assert_eq!(space["spec"]["kubernetesVersion"], "1.32.9");
     assert_eq!(
@@ -132,18 +134,74 @@ async fn creating_again_with_or_without_its_record_buys_nothing_more() {
 }
 
 async fn going_on_with_a_cloudspace_of_which_no_record_is_left_is_said_aloud() {
-    const TOLD: &str = "no attempt to make it is on record here";
-    let (world, messages) = world().listening();
-    let info = world.create(&acme()).await.unwrap();
-    world.create_with(&acme(), Some(info)).await.unwrap();
-    let told = messages();
-    assert!(!told.contains(TOLD), "{told}");
-    world.create_with(&acme(), None).await.unwrap();
-    let told = messages();
-    assert!(
-        told.contains(TOLD) && told.contains("made for a cluster called \"c-w467n\""),
-        "{told}"
-    );
+    for (named, told) in [
+        (true, "made by the same user, auth0|acme"),
+        (false, "neither it nor the credentials say"),
+    ] {
+        let (world, messages) = World::with(Settings {
+            named_users: named,
+            ..Settings::default()
+        })
+        .listening();
+        let info = world.create(&acme()).await.unwrap();
+        world.create_with(&acme(), Some(info)).await.unwrap();
+        let all = messages();
+        assert!(!all.contains("is there already"), "{all}");
+        world.create_with(&acme(), None).await.unwrap();
+        let all = messages();
+        assert!(
+            all.contains(told) && all.contains("for a cluster called \"c-w467n\""),
+            "{all}"
+        );
+        assert_eq!((world.objects("cloudspaces").len(), world.pools().len()), (1, 1));
+    }
+}
+
+async fn two_people_who_give_one_name_do_not_share_a_cluster() {
+    let world = world().ready(&acme()).await;
+    let mine = world.info.borrow().clone();
+    let before = world.bought();
+    let writes = world.writes().len();
+    let theirs = acme().text("rackspaceSpotRefreshToken", ACME_COLLEAGUE_TOKEN);
+    // Their engine remembers nothing at first, then what it was refused with.
+    world.info.replace(ClusterInfo::default());
+    let error = world.create_with(&theirs, None).await.unwrap_err().text();
+    assert!(error.contains("(user auth0|acme made it)"), "{error}");
+    for _ in 0..2 {
+        let error = world.create(&theirs).await.unwrap_err().text();
+        assert!(
+            error.contains("exists already and was not made for this cluster"),
+            "{error}"
+        );
+        let error = world.post_check().await.unwrap_err().text();
+        assert!(error.contains("was not made for this cluster"), "{error}");
+    }
+    world.remove().await.unwrap();
+    assert_eq!((world.bought(), world.writes().len()), (before.clone(), writes));
+    // Whoever made it may hand the cluster on: once it stands in a record, the credentials may be anybody's.
+    world.info.replace(mine);
+    world.create(&theirs).await.unwrap();
+    assert_eq!((world.bought(), world.writes().len()), (before, writes));
+    world.remove().await.unwrap();
+    assert_eq!(world.objects("cloudspaces").len(), 0);
+}
+
+async fn two_people_who_create_one_name_at_the_same_moment_get_one_cluster_and_one_refusal() {
+    let world = world();
+    // Ours is sent after theirs, and both looked before either was there.
+    let theirs = acme().text("rackspaceSpotRefreshToken", ACME_COLLEAGUE_TOKEN);
+    world
+        .sim
+        .set(|settings| settings.read_lag = std::time::Duration::from_secs(5));
+    world.create_with(&theirs, None).await.unwrap();
+    let bought = world.bought();
+    let mut record = None;
+    for _ in 0..3 {
+        let error = world.create_with(&acme(), record.take()).await.unwrap_err();
+        assert_eq!(error.class(), kit::Class::Conflict, "{}", error.text());
+        record = Some(world.info.borrow().clone());
+    }
+    assert_eq!(world.bought(), bought);
 }
 
 async fn creation_that_dies_between_its_parts_is_completed_by_the_next() {
@@ -341,6 +399,8 @@ scenarios![
     every_spelling_of_an_option_is_read,
     creating_again_with_or_without_its_record_buys_nothing_more,
     going_on_with_a_cloudspace_of_which_no_record_is_left_is_said_aloud,
+    two_people_who_give_one_name_do_not_share_a_cluster,
+    two_people_who_create_one_name_at_the_same_moment_get_one_cluster_and_one_refusal,
     creation_that_dies_between_its_parts_is_completed_by_the_next,
     a_post_whose_answer_is_lost_is_settled_by_looking,
     what_was_just_made_may_be_invisible_for_a_while,

@@ -136,6 +136,28 @@ async fn every_operation_comes_right_in_a_storm() {
     }
 }
 
+async fn an_import_comes_right_in_a_storm() {
+    let importing = acme()
+        .bool("importExistingCluster", true)
+        .text("importCloudspaceName", "theirs");
+    for seed in 1..=8 {
+        let world = World::seeded(Settings::default(), seed);
+        crate::create::foreign(&world, "theirs").await;
+        storm(&world);
+        until(async || world.create(&importing).await.is_ok()).await;
+        until(async || world.post_check().await.is_ok()).await;
+        let scaled = importing.clone().int("spotNodeCount", 5);
+        until(async || world.update(&scaled).await.is_ok()).await;
+        assert_eq!(world.pools()[0]["spec"]["desired"], 5, "seed {seed}");
+        until(async || world.remove().await.is_ok()).await;
+        assert_eq!(
+            (world.objects("cloudspaces").len(), world.pools().len()),
+            (1, 1),
+            "seed {seed}"
+        );
+    }
+}
+
 async fn until(again: impl AsyncFn() -> bool) {
     for _ in 0..4 {
         if again().await {
@@ -151,4 +173,5 @@ scenarios![
     answers_that_make_no_sense_are_errors_and_not_panics,
     lists_of_many_pages_are_read_whole,
     every_operation_comes_right_in_a_storm,
+    an_import_comes_right_in_a_storm,
 ];

@@ -1,7 +1,7 @@
 //! Nothing that anybody could get to see holds a secret: all other tests run again, and what they leave behind is searched.
 
 use cloud_sim::secrets::{Capture, leaks};
-use rackspace_spot_sim::{ACME_TOKEN, FREDERICK_TOKEN, PENNILESS_TOKEN, REVOKED_TOKEN};
+use rackspace_spot_sim::{ACME_COLLEAGUE_TOKEN, ACME_TOKEN, FREDERICK_TOKEN, PENNILESS_TOKEN, REVOKED_TOKEN};
 
 use crate::harness::{Scenario, planted, produced};
 
@@ -49,7 +49,13 @@ fn no_text_of_any_test_holds_a_secret() {
         texts.push(logged);
         let secrets = planted();
         let mut secrets: Vec<&str> = secrets.iter().map(String::as_str).collect();
-        secrets.extend([ACME_TOKEN, FREDERICK_TOKEN, PENNILESS_TOKEN, REVOKED_TOKEN]);
+        secrets.extend([
+            ACME_TOKEN,
+            ACME_COLLEAGUE_TOKEN,
+            FREDERICK_TOKEN,
+            PENNILESS_TOKEN,
+            REVOKED_TOKEN,
+        ]);
         for text in &texts {
             bytes += text.len();
             let found = leaks(text, &secrets);

@@ -115,10 +115,13 @@ pub(super) fn id_token(signer: &Signer, world: &World, grant: &RefreshToken, iss
     let expires = crate::world::plus(world.now, world.settings.id_token_ttl);
     let org = world.organizations.iter().find(|org| org.id == grant.org_id);
     let name = org.map_or("nobody", |org| org.name.trim_end_matches('.'));
-    let claims = json!({
-        "iss": issuer, "sub": format!("auth0|{name}"), "aud": CLIENT_ID, "org_id": grant.org_id,
+    let mut claims = json!({
+        "iss": issuer, "aud": CLIENT_ID, "org_id": grant.org_id,
         "email": format!("owner@{name}.example"), "email_verified": grant.email_verified,
         "iat": world.now.as_second(), "exp": expires.as_second(),
     });
+    if world.settings.named_users {
+        claims["sub"] = format!("auth0|{}", grant.user.as_deref().unwrap_or(name)).into();
+    }
     (signer.sign(&claims), expires)
 }
