@@ -41,6 +41,7 @@ mod network;
 pub mod seconds;
 pub mod secrets;
 mod serve;
+pub mod state;
 
 pub use fault::{Action, BadFault, Fault, Match};
 pub use front::{BadState, Cloud, ConnectionCut, Front};

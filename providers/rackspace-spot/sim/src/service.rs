@@ -114,7 +114,7 @@ impl Cloud for Service {
     }
 
     fn state(&self) -> Value {
-        self.with(|world| world.to_json())
+        self.with(|world| cloud_sim::state::to_json(world))
     }
 
     fn replace(&self, state: Value) -> Result<(), BadState> {

@@ -1,33 +1,14 @@
 //! The state as JSON that can be given back, whole or in part.
 
 use cloud_sim::BadState;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{DeviceState, ReservationKind, ReservationState, Row, Table, World};
 
 impl World {
-    pub(crate) fn to_json(&self) -> Value {
-        // Plain data with text keys always has a JSON form.
-        serde_json::to_value(self).unwrap_or_else(|_| json!({}))
-    }
-
     /// A world from a state: what it does not have is as in `first`, the first day at the present time.
     pub(crate) fn from_json(state: Value, first: &Self) -> Result<Self, BadState> {
-        let Value::Object(given) = state else {
-            return Err(BadState::new("the state must be an object"));
-        };
-        let mut whole = first.to_json();
-        if let Value::Object(fields) = &mut whole {
-            for (key, value) in given {
-                if !fields.contains_key(&key) {
-                    let known: Vec<&str> = fields.keys().map(String::as_str).collect();
-                    let known = known.join(", ");
-                    return Err(BadState::new(format!("unknown field {key:?}, known are {known}")));
-                }
-                fields.insert(key, value);
-            }
-        }
-        let mut world: Self = serde_json::from_value(whole)?;
+        let mut world = cloud_sim::state::over(first, state)?;
         (world.now, world.seed) = (first.now, first.seed);
         if let Some(fault) = world.settings.fault() {
             return Err(BadState::new(fault));

@@ -162,7 +162,7 @@ proptest! {
             check(&world)?;
         }
         let first = World::new(world.seed, Settings::default(), world.epoch);
-        prop_assert_eq!(&World::from_json(world.to_json(), &first).unwrap(), &world);
+        prop_assert_eq!(&World::from_json(cloud_sim::state::to_json(&world), &first).unwrap(), &world);
     }
 
     #[test]

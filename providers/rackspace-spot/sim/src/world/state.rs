@@ -9,30 +9,9 @@ use crate::resource::{API_VERSION, FINALIZER, Resource};
 const WRITTEN: [Resource; 3] = [Resource::CloudSpace, Resource::SpotNodePool, Resource::OnDemandNodePool];
 
 impl World {
-    pub(crate) fn to_json(&self) -> Value {
-        // Plain data with text keys always has a JSON form.
-        serde_json::to_value(self).unwrap_or_default()
-    }
-
     /// A world from a state: what it does not have is as in `first`, the first day at the present time.
     pub(crate) fn from_json(state: Value, first: &World) -> Result<Self, BadState> {
-        let Value::Object(given) = state else {
-            return Err(BadState::new("the state must be an object"));
-        };
-        let mut whole = first.to_json();
-        if let Value::Object(fields) = &mut whole {
-            for (key, value) in given {
-                if !fields.contains_key(&key) {
-                    let known: Vec<&str> = fields.keys().map(String::as_str).collect();
-                    return Err(BadState::new(format!(
-                        "unknown field {key:?}, known are {}",
-                        known.join(", ")
-                    )));
-                }
-                fields.insert(key, value);
-            }
-        }
-        let mut world: World = serde_json::from_value(whole)?;
+        let mut world = cloud_sim::state::over(first, state)?;
         if let Some(fault) = world.settings.fault() {
             return Err(BadState::new(fault));
         }

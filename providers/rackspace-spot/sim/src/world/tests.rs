@@ -353,7 +353,7 @@ fn it_does_not_matter_how_often_time_is_caught_up() {
                 scene.price("0.02");
             }
         }
-        scene.0.to_json()
+        cloud_sim::state::to_json(&scene.0)
     };
     assert_eq!(story(600), story(1));
 }
@@ -415,7 +415,7 @@ fn a_state_given_back_is_the_same_and_a_part_of_one_is_completed() {
     let mut scene = Scene::new(Settings::default());
     scene.pool(A, "0.01", 3).at(120);
     let first = World::new(1, Settings::default(), scene.0.epoch);
-    let again = World::from_json(scene.0.to_json(), &first).unwrap();
+    let again = World::from_json(cloud_sim::state::to_json(&scene.0), &first).unwrap();
     assert_eq!(again, scene.0);
 
     let part = json!({
