@@ -1,0 +1,160 @@
+//! Rights: what is shipped is enough, and no more.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use cloud_provider::rbac::Rule;
+use serde_json::{Value, json};
+
+use super::Shipped;
+use crate::manager::Ran;
+use crate::provider::Provider;
+use crate::world::{World, minutes, seconds};
+
+/// A right: group, resource, verb.
+pub type Right = (String, String, String);
+
+/// A rule about a resource, wherever it is.
+pub const fn rule(group: &'static str, resource: &'static str, verbs: &'static [&'static str]) -> Rule {
+    Rule {
+        group,
+        resource,
+        verbs,
+        name: None,
+    }
+}
+
+/// Rules as a role has them, one for each resource.
+pub fn rules(all: &[Rule]) -> Value {
+    let mut merged: Vec<(Rule, Vec<&str>)> = Vec::new();
+    for rule in all {
+        let place = (rule.group, rule.resource, rule.name);
+        match merged
+            .iter_mut()
+            .find(|(it, _)| (it.group, it.resource, it.name) == place)
+        {
+            Some((_, verbs)) => verbs.extend(rule.verbs),
+            None => merged.push((*rule, rule.verbs.to_vec())),
+        }
+    }
+    let shown = merged.into_iter().map(|(rule, mut verbs)| {
+        let mut seen = BTreeSet::new();
+        verbs.retain(|verb| seen.insert(*verb));
+        let mut shown = json!({"apiGroups": [rule.group], "resources": [rule.resource], "verbs": verbs});
+        if let Some(name) = rule.name {
+            shown["resourceNames"] = json!([name]);
+        }
+        shown
+    });
+    shown.collect()
+}
+
+/// Applies what the shipped manifest has beside the workload, and starts a manager that logs in as its service account, with
+/// the flags it is shipped with and these.
+pub fn run_as_shipped<P: Provider>(world: &World<P>, shipped: &Shipped, more: &[&str]) -> Ran {
+    let mut documents = shipped.documents();
+    documents.pop();
+    for object in documents {
+        world.kube.apply(object).unwrap();
+    }
+    let user = format!("system:serviceaccount:kube-system:{}", shipped.account);
+    let groups = [
+        "system:serviceaccounts",
+        "system:serviceaccounts:kube-system",
+        "system:authenticated",
+    ];
+    world.kube.add_token("ccm", &user, &groups, None);
+    world.kube.clear_requests();
+    let flags = shipped.flags();
+    let flags: Vec<&str> = flags.iter().map(String::as_str).chain(more.iter().copied()).collect();
+    world.run_as("ccm", &flags)
+}
+
+/// The rights that were used since the manager was started. None was refused.
+pub fn used<P: Provider>(world: &World<P>) -> BTreeSet<Right> {
+    let requests = world.kube.requests();
+    let refused: Vec<_> = requests.iter().filter(|request| request.status == 403).collect();
+    assert!(refused.is_empty(), "{refused:#?}");
+    requests
+        .iter()
+        .map(|it| right(&it.method, &it.path, &it.query))
+        .collect()
+}
+
+/// Demands that the provider needs all the rights it has beyond those of every manager.
+pub fn each_is_needed(shipped: &Shipped, used: &BTreeSet<Right>) {
+    for rule in shipped.own {
+        for verb in rule.verbs {
+            let right = (rule.group.to_owned(), rule.resource.to_owned(), (*verb).to_owned());
+            assert!(used.contains(&right), "nothing needs {right:?}");
+        }
+    }
+}
+
+/// The right that a request takes.
+fn right(method: &str, path: &str, query: &str) -> Right {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let (group, rest) = if parts[0] == "api" {
+        ("", &parts[2..])
+    } else {
+        (parts[1], &parts[3..])
+    };
+    // `namespaces/x` alone is the namespace itself.
+    let rest = if rest[0] == "namespaces" && rest.len() > 2 {
+        &rest[2..]
+    } else {
+        rest
+    };
+    let resource = rest
+        .get(2)
+        .map_or_else(|| rest[0].to_owned(), |sub| format!("{}/{sub}", rest[0]));
+    let verb = match (method, rest.len()) {
+        ("GET", 1) if query.contains("watch=true") => "watch",
+        ("GET", 1) => "list",
+        ("GET", _) => "get",
+        ("POST", _) => "create",
+        ("PUT", _) => "update",
+        ("PATCH", _) => "patch",
+        (_, _) => "delete",
+    };
+    (group.to_owned(), resource, verb.to_owned())
+}
+
+/// The manifest on disk, as an operator applies it: roles, bindings and flags. Nodes are initialised, tainted, untainted,
+/// deleted and kept when in doubt, and the lease is won and given back.
+pub async fn as_it_is_shipped_it_starts_and_looks_after_nodes_with_no_other_rights<P: Provider>(shipped: &Shipped) {
+    let world = World::<P>::new();
+    let ids = world.add_machines(6);
+    let ran = run_as_shipped(&world, shipped, &[]);
+    world.until_initialised(6).await;
+    P::switch_off(&world.sim, &ids[0]);
+    world.set_ready("n0", "Unknown");
+    let off = |world: &World<P>| world.is_shut_down("n0");
+    world.until("the node is tainted", Duration::from_mins(1), off).await;
+    P::switch_on(&world.sim, &ids[0]);
+    world.set_ready("n0", "True");
+    let on = |world: &World<P>| !world.is_shut_down("n0");
+    world.until("the node is free", Duration::from_mins(1), on).await;
+    P::remove_machine(&world.sim, &ids[1]);
+    world.set_ready("n1", "Unknown");
+    let gone = |world: &World<P>| world.node("n1").is_none();
+    world.until("the node is gone", Duration::from_mins(5), gone).await;
+    for n in 2..6 {
+        P::remove_machine(&world.sim, &ids[n]);
+        world.set_ready(&format!("n{n}"), "Unknown");
+    }
+    minutes(10).await;
+    assert!(world.told("NodeDeletionHeld"), "{:?}", world.events());
+    ran.end().await.unwrap();
+    seconds(1).await;
+    let used = used(&world);
+    for (group, resource, verb) in [
+        ("", "nodes", "delete"),
+        ("", "nodes/status", "patch"),
+        ("", "events", "create"),
+        ("coordination.k8s.io", "leases", "update"),
+    ] {
+        let right = (group.to_owned(), resource.to_owned(), verb.to_owned());
+        assert!(used.contains(&right), "{right:?} was not used");
+    }
+}
