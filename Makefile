@@ -49,15 +49,15 @@ demo:
 # The demo is one of the tests, so it is not built a second time in another profile here.
 ci: fmt lint deny test interop secrets
 
-# The binaries as they are shipped: static, so that they run in Rancher's jail and on any distribution. Each PACKAGE:BINARY
-# is built for each OS-ARCH into dist/bin, packed into an archive in which it has the name that Rancher looks for, and
-# summed up in dist/sha256sums.txt. Another architecture than this machine's needs Rust's standard library for it
+# The binaries as they are shipped: static, so that they run in Rancher's jail and on any distribution. Each
+# PACKAGE:BINARY:MOST is built for each OS-ARCH into dist/bin, where it may have MOST bytes, packed into an archive in which
+# it has the name that Rancher looks for, and summed up in dist/sha256sums.txt. Another architecture than this machine's needs Rust's standard library for it
 # (`rustup target add aarch64-unknown-linux-gnu`) and a C compiler and linker for it, because ring has parts in C
 # (`apt install gcc-aarch64-linux-gnu`; LINKER names another one):
 #   make dist DIST_TARGETS="linux-amd64 linux-arm64"
 HOST_ARCH := $(shell uname -m | sed -e s/aarch64/arm64/ -e s/x86_64/amd64/)
-DIST_BINARIES ?= rackspace-spot:kontainer-engine-driver-rackspacespot \
-	equinix-metal:cloud-provider-equinix-metal phoenixnap:cloud-provider-phoenixnap
+DIST_BINARIES ?= rackspace-spot:kontainer-engine-driver-rackspacespot:6500000 \
+	equinix-metal:cloud-provider-equinix-metal:12000000 phoenixnap:cloud-provider-phoenixnap:12000000
 DIST_TARGETS ?= linux-$(HOST_ARCH)
 DIST := dist
 
@@ -66,8 +66,8 @@ dist: $(DIST_TARGETS:%=dist-%)
 
 dist-%:
 	@set -e; for entry in $(DIST_BINARIES); do \
-		package=$${entry%%:*}; binary=$${entry#*:}; \
-		deploy/build.sh $$package $$binary $(subst -, ,$*) $(DIST)/bin/$$binary-$*; \
+		package=$${entry%%:*}; rest=$${entry#*:}; binary=$${rest%%:*}; \
+		MOST=$${rest#*:} deploy/build.sh $$package $$binary $(subst -, ,$*) $(DIST)/bin/$$binary-$*; \
 		tar --create --directory $(DIST)/bin --transform "s|.*|$$binary|" --mode 0755 --owner 0 --group 0 --numeric-owner \
 			--mtime @$$(git log -1 --format=%ct) $$binary-$* | gzip -9n >$(DIST)/$$binary-$*.tar.gz; \
 	done

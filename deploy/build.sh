@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds one static binary: build.sh PACKAGE BINARY OS ARCH OUTPUT
-# CARGO is the cargo to use, VERSION what the binary says it is.
+# CARGO is the cargo to use, VERSION what the binary says it is, MOST how many bytes it may have at most.
 set -eu
 package=$1 binary=$2 os=$3 arch=$4 output=$5
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -30,10 +30,17 @@ cd "$here"
 [ -z "${VERSION-}" ] || export BUILD_VERSION="$VERSION"
 ${CARGO:-cargo} build --profile dist --target "$target" -p "$package" --bin "$binary"
 
+built=${CARGO_TARGET_DIR:-target}/$target/dist/$binary
+size=$(($(wc -c <"$built")))
+if [ "$size" -gt "${MOST:-$size}" ]; then
+    echo "$built has $size bytes, more than the $MOST it may have: see what made it grow" >&2
+    exit 1
+fi
+
 mkdir -p "$(dirname "$output")"
 # What is made is not part of the source, whoever looks.
 [ -e dist/.gitignore ] || { mkdir -p dist && echo '*' >dist/.gitignore; }
 # Not in place: who runs the old one goes on running it.
-cp "${CARGO_TARGET_DIR:-target}/$target/dist/$binary" "$output.new"
+cp "$built" "$output.new"
 mv "$output.new" "$output"
 echo "$output"
