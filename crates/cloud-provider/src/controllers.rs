@@ -20,6 +20,7 @@ pub mod observe;
 pub mod patch;
 pub mod route;
 pub mod service;
+mod silence;
 
 pub use alarm::Alarms;
 

@@ -6,6 +6,10 @@ use std::time::Duration;
 
 use kit::Class;
 
+/// The shortest and the longest time that a cloud can ask to be left alone for. Without the first, an answer of "at once"
+/// would be asked for again and again without a pause; beyond the second, a time is nonsense.
+const AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_hours(24));
+
 /// Why a cloud did not do what it was asked to.
 ///
 /// A failure has a class, which alone decides what happens next. The two other variants are no failures: they say that
@@ -16,7 +20,7 @@ pub enum CloudError {
     Pending {
         /// What is being waited for.
         message: String,
-        /// When to ask again.
+        /// When to ask again; see [`CloudError::after`] for what becomes of zero.
         after: Duration,
     },
     /// Another controller looks after this kind of thing in this cluster.
@@ -68,16 +72,22 @@ impl CloudError {
         }
     }
 
-    /// When to ask again, if the cloud says so.
+    /// Whether it is no failure but something under way.
+    pub fn is_pending(&self) -> bool {
+        matches!(self, Self::Pending { .. })
+    }
+
+    /// When to ask again, if the cloud says so: never before a second has passed, and within a day, whatever it says.
     pub fn after(&self) -> Option<Duration> {
-        match self {
+        let after = match self {
             Self::Pending { after, .. } => Some(*after),
             Self::Failed {
                 class: Class::Throttled { after },
                 ..
             } => *after,
             Self::ImplementedElsewhere | Self::Failed { .. } => None,
-        }
+        };
+        after.map(|after| after.clamp(AFTER.0, AFTER.1))
     }
 }
 
@@ -105,5 +115,26 @@ impl Error for CloudError {
 impl From<kube_kit::Fenced> for CloudError {
     fn from(error: kube_kit::Fenced) -> Self {
         Self::new(Class::Permanent, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_comes_again_at_once_and_nobody_stays_away_for_ever() {
+        let (second, minute) = (Duration::from_secs(1), Duration::from_mins(1));
+        for (said, meant) in [
+            (Duration::ZERO, second),
+            (Duration::from_millis(3), second),
+            (minute, minute),
+            (Duration::MAX, Duration::from_hours(24)),
+        ] {
+            let throttled = CloudError::new(Class::Throttled { after: Some(said) }, "");
+            assert_eq!(throttled.after(), Some(meant), "{said:?}");
+            assert_eq!(CloudError::pending("", said).after(), Some(meant), "{said:?}");
+        }
+        assert_eq!(CloudError::new(Class::Throttled { after: None }, "").after(), None);
     }
 }

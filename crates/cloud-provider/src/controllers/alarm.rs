@@ -1,21 +1,37 @@
 //! What is wrong with the cluster or the cloud as a whole, said where an operator looks: log, event, metric, debug page.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use kube_kit::metrics::{Gauge, Registry};
 use kube_kit::{ObjectRef, Recorder};
+use tokio::time::Instant;
 use tracing::{error, info};
+
+use super::silence::Silence;
+
+/// How long an alarm whose text changes is not told about again: numbers in it may change with every sweep.
+const PAUSE: Duration = Duration::from_mins(1);
 
 /// The alarms there are. Clones share them.
 #[derive(Clone)]
 pub struct Alarms(Arc<Inner>);
 
 struct Inner {
-    active: Mutex<BTreeMap<&'static str, String>>,
+    active: Mutex<BTreeMap<&'static str, Active>>,
+    /// Kept here because this is what all controllers share.
+    silence: Mutex<Silence>,
     recorder: Recorder,
     object: ObjectRef,
     gauge: Gauge,
+}
+
+struct Active {
+    message: String,
+    /// What was told last, and when.
+    told: String,
+    at: Instant,
 }
 
 impl Alarms {
@@ -26,21 +42,31 @@ impl Alarms {
         let gauge = metrics.gauge("cloud_controller_manager_alarm", help, &["alarm"]);
         Self(Arc::new(Inner {
             active: Mutex::default(),
+            silence: Mutex::default(),
             recorder,
             object,
             gauge,
         }))
     }
 
-    /// Raises an alarm. Said again only when what is wrong has changed.
+    /// Raises an alarm. While it lasts it is told again only when what is wrong has changed, and once a minute at most.
     pub fn raise(&self, alarm: &'static str, message: impl Into<String>) {
-        let message = message.into();
-        let known = self.lock().insert(alarm, message.clone());
-        self.0.gauge.set(&[alarm], 1.0);
-        if known.as_ref() != Some(&message) {
-            error!(alarm, "{message}");
-            self.0.recorder.warning(&self.0.object, alarm, message);
+        let (message, now) = (message.into(), Instant::now());
+        {
+            let mut all = self.lock();
+            if let Some(known) = all.get_mut(alarm) {
+                known.message.clone_from(&message);
+                if known.told == message || now.duration_since(known.at) < PAUSE {
+                    return;
+                }
+            }
+            let (told, at) = (message.clone(), now);
+            let message = message.clone();
+            all.insert(alarm, Active { message, told, at });
         }
+        self.0.gauge.set(&[alarm], 1.0);
+        error!(alarm, "{message}");
+        self.0.recorder.warning(&self.0.object, alarm, message);
     }
 
     /// Ends an alarm.
@@ -54,10 +80,59 @@ impl Alarms {
 
     /// What is wrong now.
     pub fn active(&self) -> BTreeMap<&'static str, String> {
-        self.lock().clone()
+        let all = self.lock();
+        all.iter()
+            .map(|(alarm, active)| (*alarm, active.message.clone()))
+            .collect()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, String>> {
+    /// What the cloud does not tell. Not to be held while anything is waited for.
+    pub(super) fn silence(&self) -> MutexGuard<'_, Silence> {
+        self.0.silence.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Active>> {
         self.0.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{World, minutes, seconds};
+
+    #[tokio::test(start_paused = true)]
+    async fn an_alarm_whose_numbers_change_all_the_time_is_told_once_a_minute() {
+        let world = World::new();
+        let process = world.start();
+        let told = || world.events().iter().filter(|event| event.0 == "Held").count();
+        let seen = || {
+            world
+                .sim
+                .list("events")
+                .into_iter()
+                .find(|event| event["reason"] == "Held")
+        };
+        for n in 0..150 {
+            process.shared.alarms.raise("Held", format!("{n} nodes"));
+            seconds(1).await;
+        }
+        assert_eq!(told(), 3, "{:?}", world.events());
+        assert_eq!(
+            process.shared.alarms.active()["Held"],
+            "149 nodes",
+            "the debug page has the newest"
+        );
+        process.shared.alarms.clear("Held");
+        process.shared.alarms.raise("Held", "again");
+        minutes(1).await;
+        assert_eq!(told(), 5, "what ends and begins anew is news");
+        assert_eq!(seen().unwrap()["involvedObject"]["kind"], "Lease");
+        assert!(
+            process
+                .shared
+                .metrics
+                .render()
+                .contains("cloud_controller_manager_alarm{alarm=\"Held\"} 1\n")
+        );
     }
 }

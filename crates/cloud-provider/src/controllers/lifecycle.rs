@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug_span, info, warn};
 
 use super::Shared;
-use super::observe::{Asked, is_foreign, is_ours};
+use super::observe::{Asked, is_foreign, is_ours, raise_unavailable};
 use super::patch::{self, NodeWriter};
 use crate::data::{Condition, Node, Ready, Taint};
 use crate::helpers::{has_taint, without_taint};
@@ -32,15 +32,10 @@ pub use guard::{Guard, GuardOptions, Held, Seen, Verdict};
 const EFFECT: &str = "NoSchedule";
 /// The longest time between two looks at the cloud while some node is not ready and nothing changes.
 const SLOWEST: Duration = Duration::from_mins(1);
-/// How often a write is tried that meets a conflict, and how long to wait in between; up to twice that.
-const TRIES: u32 = 5;
-const PAUSE: Duration = Duration::from_millis(100);
 /// How many held nodes are told so in one sweep: the others are in the next.
 const TOLD_AT_A_TIME: usize = 50;
 /// The alarm while deletions are held back.
-const ALARM_HELD: &str = "NodeDeletionHeld";
-/// The alarm while the cloud answers no look-up.
-const ALARM_AWAY: &str = "CloudProviderUnavailable";
+const ALARM: &str = "NodeDeletionHeld";
 
 /// What can be set.
 #[derive(Clone, Debug, PartialEq)]
@@ -157,13 +152,10 @@ impl LifecycleController {
             return;
         }
         // All nodes are asked for, because those that are ready show whether the cloud can be believed.
-        let seen = match inner.asked.look_up(&*inner.shared.cloud, &nodes).await {
+        let seen = match inner.asked.look_up(&inner.shared, &nodes).await {
             Ok(seen) => seen,
             Err(error) => {
-                inner
-                    .shared
-                    .alarms
-                    .raise(ALARM_AWAY, format!("cannot look up instances: {}", kit::chain(&error)));
+                raise_unavailable(&inner.shared, &error);
                 let wait = looks
                     .backoff
                     .next()
@@ -173,7 +165,6 @@ impl LifecycleController {
                 return;
             }
         };
-        inner.shared.alarms.clear(ALARM_AWAY);
         let seen: Vec<Seen> = nodes
             .iter()
             .zip(&seen)
@@ -227,7 +218,7 @@ impl LifecycleController {
     async fn taint(&self, node: &Node, off: bool) {
         let inner = &self.0;
         let mut node = node.clone();
-        for attempt in 1..=TRIES {
+        for attempt in 1..=patch::TRIES {
             let mut taints = without_taint(&node.taints, TAINT_SHUTDOWN, EFFECT);
             if off {
                 taints.push(Taint {
@@ -244,13 +235,13 @@ impl LifecycleController {
             let Err(error) = inner.writer.patch(&node, body).await else {
                 return info!(node = %node.name, off, "changed the shutdown taint");
             };
-            if retry::class(&error) != kit::Class::Conflict || attempt == TRIES {
+            if !patch::is_conflict(&error) || attempt == patch::TRIES {
                 if !retry::is_not_found(&error) {
                     warn!(node = %node.name, error = %kit::chain(&error), "cannot change the shutdown taint");
                 }
                 return;
             }
-            tokio::time::sleep(PAUSE + PAUSE.mul_f64(fastrand::f64())).await;
+            patch::pause().await;
             node = match inner.writer.read(&node.name).await {
                 // Ready again, or another node: the next sweep decides anew.
                 Ok(Some(fresh)) if fresh.uid == node.uid && (fresh.ready == Ready::Yes) != off => fresh,
@@ -268,8 +259,8 @@ impl LifecycleController {
         inner.suspects.set(&[], verdict.suspects.len() as f64);
         inner.held.set(&[], if verdict.held.is_some() { 1.0 } else { 0.0 });
         match &verdict.held {
-            Some(held) => inner.shared.alarms.raise(ALARM_HELD, held.to_string()),
-            None => inner.shared.alarms.clear(ALARM_HELD),
+            Some(held) => inner.shared.alarms.raise(ALARM, held.to_string()),
+            None => inner.shared.alarms.clear(ALARM),
         }
         let mut told = 0;
         if let Some(held) = &verdict.held {
@@ -302,8 +293,8 @@ impl LifecycleController {
     }
 
     async fn set_condition(&self, node: &Node, condition: &Condition) {
-        let body = json!({ "status": { "conditions": [patch::condition(condition, self.0.shared.clock.now())] } });
-        if let Err(error) = self.0.writer.patch_status(node, body).await {
+        let now = self.0.shared.clock.now();
+        if let Err(error) = self.0.writer.set_condition(node, condition, now).await {
             warn!(node = %node.name, error = %kit::chain(&error), "cannot write the node's condition");
         }
     }
@@ -322,12 +313,7 @@ fn has_shutdown_taint(node: &Node) -> bool {
 }
 
 fn condition(status: &str, reason: &str, message: &str) -> Condition {
-    Condition {
-        kind: CONDITION_INSTANCE.to_owned(),
-        status: status.to_owned(),
-        reason: reason.to_owned(),
-        message: message.to_owned(),
-    }
+    Condition::new(CONDITION_INSTANCE, status, reason, message)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! in an event and a condition on it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -17,10 +17,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, debug_span, info, warn};
 
 use super::Shared;
-use super::observe::{Asked, is_foreign, is_ours};
+use super::observe::{Asked, is_foreign, is_ours, raise_unavailable};
 use super::patch::NodeWriter;
 use crate::cloud::{Metadata, Sighting, Unknown};
-use crate::data::Node;
+use crate::data::{Node, Ready};
 use crate::error::CloudError;
 use crate::names::TAINT_UNINITIALIZED;
 
@@ -40,8 +40,6 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins
 /// How many failures of a kind that passes are not worth a word on each node that waits.
 const WORTH_TELLING: u32 = 2;
 const DELAYS: &[f64] = &[1.0, 4.0, 16.0, 64.0, 256.0, 1024.0];
-/// The alarm while the cloud answers no look-up.
-const ALARM: &str = "CloudProviderUnavailable";
 
 /// What can be set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,7 +122,12 @@ impl NodeController {
             options,
         }));
         shared.nodes.on_change(move |name, change| {
-            if let Change::Added(_) | Change::Updated { .. } = change {
+            let wakes = match change {
+                // Differs from upstream: one that is gone is looked at, too, so that nothing of it is remembered.
+                Change::Added(_) | Change::Deleted(_) => true,
+                Change::Updated { old, new } => matters(old, new),
+            };
+            if wakes {
                 queue.add(name.to_owned());
             }
         });
@@ -181,20 +184,30 @@ impl NodeController {
         let inner = &self.0;
         let mut waiting: Vec<(Work<String>, Arc<Node>)> = Vec::new();
         for work in batch {
-            let node = inner.shared.nodes.get(work.key());
-            match node {
-                Some(node) if self.is_stale(&node) => work.again_after(RETRY.0),
-                Some(node) if is_foreign(&*inner.shared.cloud, &node) => work.finish(),
-                Some(node) if !is_waiting(&node) => self.repair_labels(work, &node).await,
-                Some(node) if !node.deleting => waiting.push((work, node)),
-                _ => work.finish(),
+            let Some(node) = inner.shared.nodes.get(work.key()) else {
+                self.written().remove(work.key());
+                work.finish();
+                continue;
+            };
+            if self.is_stale(&node) {
+                work.again_after(RETRY.0);
+            } else if is_foreign(&*inner.shared.cloud, &node) {
+                work.finish();
+            } else if !is_waiting(&node) {
+                self.repair_labels(work, &node).await;
+            } else if node.deleting {
+                work.finish();
+            } else if let Some(after) = self.left_alone(&node) {
+                work.again_after(after);
+            } else {
+                waiting.push((work, node));
             }
         }
         if waiting.is_empty() {
             return Ok(());
         }
         let nodes: Vec<_> = waiting.iter().map(|(_, node)| Arc::clone(node)).collect();
-        let seen = match inner.asked.look_up(&*inner.shared.cloud, &nodes).await {
+        let seen = match inner.asked.look_up(&inner.shared, &nodes).await {
             Ok(seen) => seen,
             Err(error) if failures < WORTH_TELLING && is_passing(&error) => {
                 warn!(error = %kit::chain(&error), "cannot look up instances");
@@ -204,10 +217,7 @@ impl NodeController {
                 return Err(error);
             }
             Err(error) => {
-                inner
-                    .shared
-                    .alarms
-                    .raise(ALARM, format!("cannot look up instances: {}", kit::chain(&error)));
+                raise_unavailable(&inner.shared, &error);
                 let problem = Problem::Failed(kit::chain(&error));
                 let tell = |(work, node): (Work<String>, Arc<Node>)| {
                     let problem = problem.clone();
@@ -220,7 +230,6 @@ impl NodeController {
                 return Err(error);
             }
         };
-        inner.shared.alarms.clear(ALARM);
         // Each node as it was is let go once it is written, so that a large cluster never stands in memory twice.
         drop(nodes);
         let pairs = waiting.into_iter().zip(seen).collect();
@@ -259,9 +268,18 @@ impl NodeController {
             .await;
     }
 
+    /// How long the cloud still wants to be left alone about this node, however it changed.
+    fn left_alone(&self, node: &Node) -> Option<Duration> {
+        self.0.shared.alarms.silence().holds_for(node)?.after()
+    }
+
+    fn written(&self) -> MutexGuard<'_, HashMap<String, Version>> {
+        self.0.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether this node was initialised already and the store does not show it yet.
     fn is_stale(&self, node: &Node) -> bool {
-        let mut written = self.0.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut written = self.written();
         let Some(known) = written.get(&node.name) else {
             return false;
         };
@@ -324,21 +342,11 @@ impl NodeController {
         nodes.retain(|node| {
             !node.is_tainted(TAINT_UNINITIALIZED) && !node.deleting && is_ours(&*inner.shared.cloud, node)
         });
-        if nodes.is_empty() {
-            return;
-        }
         let began = Instant::now();
-        let seen = match inner.asked.look_up(&*inner.shared.cloud, &nodes).await {
+        let seen = match inner.asked.look_up(&inner.shared, &nodes).await {
             Ok(seen) => seen,
-            Err(error) => {
-                inner
-                    .shared
-                    .alarms
-                    .raise(ALARM, format!("cannot look up instances: {}", kit::chain(&error)));
-                return;
-            }
+            Err(error) => return raise_unavailable(&inner.shared, &error),
         };
-        inner.shared.alarms.clear(ALARM);
         let updated: Vec<_> = nodes.iter().zip(seen).filter_map(running).collect();
         let count = updated.len();
         let update = |(node, metadata): (Arc<Node>, Metadata)| async move { self.update(&node, &metadata).await };
@@ -367,9 +375,16 @@ fn is_waiting(node: &Node) -> bool {
     node.is_tainted(TAINT_UNINITIALIZED)
 }
 
-/// Whether an API error ends a try for good, because what it was about is gone.
-fn is_conflict(error: &kube::Error) -> bool {
-    retry::class(error) == Class::Conflict
+/// Whether a change of a node may change what there is to do for it. That it was heard of is no change, and neither are
+/// its conditions: some of them are ours, and what we say on a node must not bring the next try forward.
+fn matters(old: &Node, new: &Node) -> bool {
+    let bare = |node: &Node| Node {
+        resource_version: String::new(),
+        ready: Ready::Unknown,
+        conditions: Vec::new(),
+        ..node.clone()
+    };
+    bare(old) != bare(new)
 }
 
 #[cfg(test)]

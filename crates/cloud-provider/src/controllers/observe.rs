@@ -1,5 +1,6 @@
 //! Asking the cloud: timed, counted, and never believed beyond what it said.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +11,17 @@ use tokio::time::Instant;
 use tracing::field::Empty;
 use tracing::{Instrument as _, debug_span};
 
-use crate::cloud::{Cloud, Sighting, Unknown};
+use super::Shared;
+use crate::cloud::{Cloud, Instances, Sighting, Unknown};
 use crate::data::Node;
 use crate::error::CloudError;
 
 /// How long a look-up may take.
 const LOOK_UP: Duration = Duration::from_mins(2);
+/// The alarm while the cloud answers no look-up.
+pub const UNAVAILABLE: &str = "CloudProviderUnavailable";
+/// The alarm while the cloud cannot tell about some nodes although it answers.
+pub const UNTOLD: &str = "CloudInstancesUnknown";
 const SECONDS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
 
 /// Times and counts what the cloud is asked.
@@ -72,37 +78,92 @@ impl Asked {
         answer
     }
 
-    /// What the cloud knows about these nodes' instances, one answer for each, in the same order. Nodes of other clouds
-    /// are not asked for.
-    pub async fn look_up(&self, cloud: &dyn Cloud, nodes: &[Arc<Node>]) -> Result<Vec<Sighting>, CloudError> {
+    /// What the cloud knows about these nodes' instances, one answer for each, in the same order.
+    ///
+    /// Neither nodes of other clouds are asked for, nor those that the cloud wants to be left alone about: these are
+    /// answered as it answered last. While it wants to be left alone altogether, that is the answer. Whoever asked, all
+    /// controllers keep to it.
+    pub async fn look_up(&self, shared: &Shared, nodes: &[Arc<Node>]) -> Result<Vec<Sighting>, CloudError> {
+        let cloud = &*shared.cloud;
         let instances = cloud.instances().ok_or_else(unsupported)?;
-        let ours: Vec<_> = nodes.iter().filter(|node| !is_foreign(cloud, node)).cloned().collect();
-        let mut seen = if ours.is_empty() {
+        let known: Vec<Option<Sighting>> = {
+            let silence = shared.alarms.silence();
+            if let Some(refusal) = silence.holds() {
+                return Err(refusal);
+            }
+            let known = |node: &Arc<Node>| {
+                if is_foreign(cloud, node) {
+                    return Some(Sighting::Unknown(Unknown::Foreign));
+                }
+                silence
+                    .holds_for(node)
+                    .map(|refusal| Sighting::Unknown(Unknown::Failed(refusal)))
+            };
+            nodes.iter().map(known).collect()
+        };
+        let open = nodes.iter().zip(&known).filter(|(_, known)| known.is_none());
+        let open: Vec<Arc<Node>> = open.map(|(node, _)| Arc::clone(node)).collect();
+        let told = if open.is_empty() {
             Vec::new()
         } else {
-            let answer = tokio::time::timeout(LOOK_UP, instances.look_up(&ours));
-            let slow = |_| {
-                CloudError::new(
-                    Class::Transient,
-                    format!("no answer within {}", kit::go_duration::format(LOOK_UP)),
-                )
-            };
-            self.time("look_up", async { answer.await.map_err(slow)? }).await?
-        };
-        if seen.len() != ours.len() {
-            let text = format!("the provider answered {} of {} nodes", seen.len(), ours.len());
-            return Err(CloudError::new(Class::Permanent, text));
-        }
-        let mut seen = seen.drain(..);
-        let foreign = || Sighting::Unknown(Unknown::Foreign);
-        let answer = |node: &Arc<Node>| {
-            if is_foreign(cloud, node) {
-                foreign()
-            } else {
-                seen.next().unwrap_or_else(foreign)
+            match self.ask(instances, &open).await {
+                Ok(told) => told,
+                Err(error) => {
+                    shared.alarms.silence().refused(&error);
+                    return Err(error);
+                }
             }
         };
-        Ok(nodes.iter().map(answer).collect())
+        if !open.is_empty() {
+            shared.alarms.clear(UNAVAILABLE);
+        }
+        complain(shared, &open, &told);
+        let mut told = told.into_iter();
+        let foreign = || Sighting::Unknown(Unknown::Foreign);
+        let answer = |known: Option<Sighting>| known.or_else(|| told.next()).unwrap_or_else(foreign);
+        Ok(known.into_iter().map(answer).collect())
+    }
+
+    async fn ask(&self, instances: &dyn Instances, nodes: &[Arc<Node>]) -> Result<Vec<Sighting>, CloudError> {
+        let answer = tokio::time::timeout(LOOK_UP, instances.look_up(nodes));
+        let slow = |_| {
+            let text = format!("no answer within {}", kit::go_duration::format(LOOK_UP));
+            CloudError::new(Class::Transient, text)
+        };
+        let told = self.time("look_up", async { answer.await.map_err(slow)? }).await?;
+        if told.len() == nodes.len() {
+            return Ok(told);
+        }
+        let text = format!("the provider answered {} of {} nodes", told.len(), nodes.len());
+        Err(CloudError::new(Class::Permanent, text))
+    }
+}
+
+/// Raises the alarm that the cloud answers no look-up. The next one that it answers ends it.
+pub fn raise_unavailable(shared: &Shared, error: &CloudError) {
+    let text = format!("cannot look up instances: {}", kit::chain(error));
+    shared.alarms.raise(UNAVAILABLE, text);
+}
+
+/// Takes note of what the cloud told about these nodes, and raises an alarm when there are some that it could not tell
+/// about for long, or ends it.
+fn complain(shared: &Shared, nodes: &[Arc<Node>], told: &[Sighting]) {
+    let complaint = {
+        let mut silence = shared.alarms.silence();
+        for (node, seen) in nodes.iter().zip(told) {
+            silence.told(node, seen);
+        }
+        if !silence.is_empty() {
+            let all = shared.nodes.list();
+            let there = all.iter().filter(|node| !is_foreign(&*shared.cloud, node));
+            let there: HashSet<&str> = there.map(|node| node.uid.as_str()).collect();
+            silence.forget_unless(|uid| there.contains(uid));
+        }
+        silence.complaint()
+    };
+    match complaint {
+        Some(text) => shared.alarms.raise(UNTOLD, text),
+        None => shared.alarms.clear(UNTOLD),
     }
 }
 

@@ -1,12 +1,31 @@
 //! Writing to nodes: strategic merge patches that say which node they mean.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kit::Class;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
+use kube_kit::retry;
 use serde_json::{Value, json};
 
 use crate::data::{Address, Condition, Node, Slim, Taint};
+
+/// How often a write is tried that meets a conflict.
+pub const TRIES: u32 = 5;
+/// How long to wait before a write that met a conflict is tried again; up to twice that.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Waits before a write that met a conflict is tried again.
+pub async fn pause() {
+    tokio::time::sleep(PAUSE + PAUSE.mul_f64(fastrand::f64())).await;
+}
+
+/// Whether somebody else was faster.
+pub fn is_conflict(error: &kube::Error) -> bool {
+    retry::class(error) == Class::Conflict
+}
 
 /// The nodes of a cluster, to be written.
 #[derive(Clone)]
@@ -43,6 +62,12 @@ impl NodeWriter {
                 .await?
                 .0,
         ))
+    }
+
+    /// Sets a condition of a node.
+    pub async fn set_condition(&self, node: &Node, wanted: &Condition, now: Timestamp) -> Result<Node, kube::Error> {
+        let body = json!({ "status": { "conditions": [condition(wanted, now)] } });
+        self.patch_status(node, body).await
     }
 
     /// Deletes this very node, and not one that has taken its name since.

@@ -4,6 +4,7 @@
 //! five minutes to be safe, not every ten seconds (`--route-reconciliation-period` is the shortest time between two
 //! runs); a route that failed is tried again.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,6 @@ use futures::StreamExt as _;
 use kit::Backoff;
 use kube_kit::metrics::Counter;
 use kube_kit::{Change, Recorder, retry};
-use serde_json::json;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -19,8 +19,9 @@ use tracing::{Instrument as _, debug_span, info, warn};
 
 use super::Shared;
 use super::observe::Asked;
-use super::patch::{self, NodeWriter};
-use crate::data::{Condition, Node, Route};
+use super::patch::NodeWriter;
+use crate::cloud::Routes;
+use crate::data::{Node, Route};
 use crate::error::CloudError;
 use crate::helpers::Cidr;
 
@@ -49,6 +50,19 @@ pub struct RouteOptions {
     pub on_change: bool,
     /// `--concurrent-route-syncs`: how many routes are made or removed at a time; 200 at most.
     pub in_flight: usize,
+}
+
+/// That a run left something to do, and how long the cloud wants to be left alone before the next.
+#[derive(Clone, Copy, Debug, Default)]
+struct Undone {
+    after: Duration,
+}
+
+impl Undone {
+    fn because_of(error: &CloudError) -> Self {
+        let after = error.after().unwrap_or_default();
+        Self { after }
+    }
 }
 
 /// The controller. Clones share it.
@@ -105,110 +119,119 @@ impl RouteController {
             () = stop.cancelled() => return,
             () = self.0.shared.nodes.synced() => {}
         }
-        let fresh = || Backoff::new(RETRY.0.max(self.0.options.period), RETRY.1.max(self.0.options.period));
+        let options = &self.0.options;
+        let fresh = || Backoff::new(RETRY.0.max(options.period), RETRY.1.max(options.period));
         let mut backoff = fresh();
         loop {
             let began = Instant::now();
             // What changed up to now is seen by this run.
             let _ = tokio::time::timeout(Duration::ZERO, self.0.changed.notified()).await;
             let span = debug_span!("reconcile", otel.name = "reconcile routes");
-            let wait = if self.reconcile(&stop).instrument(span).await {
-                backoff = fresh();
-                if self.0.options.on_change {
-                    SAFETY.max(self.0.options.period)
-                } else {
-                    self.0.options.period
+            let mut earliest = began + options.period;
+            let next = match self.reconcile(&stop).instrument(span).await {
+                Ok(()) => {
+                    backoff = fresh();
+                    began
+                        + if options.on_change {
+                            SAFETY.max(options.period)
+                        } else {
+                            options.period
+                        }
                 }
-            } else {
-                backoff.next().unwrap_or(RETRY.1)
+                Err(undone) => {
+                    earliest = earliest.max(Instant::now() + undone.after);
+                    earliest.max(began + backoff.next().unwrap_or(RETRY.1))
+                }
             };
             let changed = async {
-                if !self.0.options.on_change {
+                if !options.on_change {
                     std::future::pending::<()>().await;
                 }
                 self.0.changed.notified().await;
-                tokio::time::sleep_until(began + self.0.options.period).await;
+                tokio::time::sleep_until(earliest).await;
             };
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep_until(began + wait) => {}
+                () = tokio::time::sleep_until(next) => {}
                 () = changed => {}
             }
         }
     }
 
-    /// One run. Whether everything is as it should be afterwards.
-    async fn reconcile(&self, stop: &CancellationToken) -> bool {
+    /// One run. An error when not everything is as it should be afterwards; why has been told.
+    async fn reconcile(&self, stop: &CancellationToken) -> Result<(), Undone> {
         let inner = &self.0;
         let Some(routes) = inner.shared.cloud.routes() else {
-            return true;
+            return Ok(());
         };
         let cluster = inner.shared.cluster.as_str();
         inner.syncs.inc(&[]);
         let listed = match inner.asked.time("list_routes", routes.list(cluster)).await {
             Ok(listed) => listed,
             Err(error) => {
-                inner
-                    .shared
-                    .alarms
-                    .raise(ALARM, format!("error listing routes: {}", kit::chain(&error)));
-                return false;
+                let text = format!("error listing routes: {}", kit::chain(&error));
+                inner.shared.alarms.raise(ALARM, text);
+                return Err(Undone::because_of(&error));
             }
         };
         inner.shared.alarms.clear(ALARM);
         let nodes = inner.shared.nodes.list();
         let plan = plan(&nodes, &listed, &inner.options.cluster_cidrs);
         let at_a_time = inner.options.in_flight.clamp(1, IN_FLIGHT);
-        let delete = |route: Route| async move {
-            if stop.is_cancelled() || inner.shared.fence.check().is_err() {
-                return false;
-            }
-            let gone = inner.asked.time("delete_route", routes.delete(cluster, &route)).await;
-            match gone {
-                Ok(()) => info!(route = %route.name, "deleted route"),
-                Err(error) => {
-                    warn!(route = %route.name, error = %kit::chain(&error), "could not delete route");
-                    inner.failures.inc(&[]);
-                    return false;
-                }
-            }
-            true
-        };
+        let delete = |route: Route| async move { self.delete(cluster, &route, stop).await };
         // All deletions come first: a cloud may refuse a second route to the same destination.
-        let deleted: Vec<bool> = futures::stream::iter(plan.delete)
+        let deleted: Vec<Result<(), Undone>> = futures::stream::iter(plan.delete)
             .map(delete)
             .buffer_unordered(at_a_time)
             .collect()
             .await;
-        let create = |wanted: Wanted| async move {
-            let done = !stop.is_cancelled() && self.create(cluster, &wanted).await;
-            (wanted.node, done)
-        };
-        let created: Vec<(Arc<Node>, bool)> = futures::stream::iter(plan.create)
+        let create = |wanted: Wanted| async move { (self.create(cluster, &wanted, stop).await, wanted.node) };
+        let created: Vec<(Result<(), Undone>, Arc<Node>)> = futures::stream::iter(plan.create)
             .map(create)
             .buffer_unordered(at_a_time)
             .collect()
             .await;
         if stop.is_cancelled() {
-            return false;
+            return Err(Undone::default());
         }
-        let mut good = deleted.into_iter().all(|done| done) && created.iter().all(|(_, done)| *done);
+        let failed = created.iter().filter(|(done, _)| done.is_err());
+        let failed: HashSet<&str> = failed.map(|(_, node)| node.uid.as_str()).collect();
+        let mut told = Vec::new();
         for (node, wanted) in plan.networks {
-            let failed = created.iter().any(|(other, done)| !done && other.uid == node.uid);
-            let network = if failed { Network::Unavailable } else { wanted };
-            good &= self.tell(&node, network).await;
+            let lacks = failed.contains(node.uid.as_str());
+            let network = if lacks { Network::Unavailable } else { wanted };
+            told.push(self.tell(&node, network).await);
         }
-        good
+        let made = created.iter().map(|(done, _)| *done);
+        let undone = deleted.into_iter().chain(made).chain(told).filter_map(Result::err);
+        undone.max_by_key(|undone| undone.after).map_or(Ok(()), Err)
     }
 
-    async fn create(&self, cluster: &str, wanted: &Wanted) -> bool {
+    async fn delete(&self, cluster: &str, route: &Route, stop: &CancellationToken) -> Result<(), Undone> {
         let inner = &self.0;
-        let Some(routes) = inner.shared.cloud.routes() else {
-            return false;
+        let routes = self.writable(stop)?;
+        let gone = inner.asked.time("delete_route", routes.delete(cluster, route)).await;
+        let Err(error) = gone else {
+            info!(route = %route.name, "deleted route");
+            return Ok(());
         };
-        if inner.shared.fence.check().is_err() {
-            return false;
+        if !error.is_pending() {
+            warn!(route = %route.name, error = %kit::chain(&error), "could not delete route");
+            inner.failures.inc(&[]);
         }
+        Err(Undone::because_of(&error))
+    }
+
+    /// The routes, as long as they may be written to.
+    fn writable(&self, stop: &CancellationToken) -> Result<&dyn Routes, Undone> {
+        let shared = &self.0.shared;
+        let open = !stop.is_cancelled() && shared.fence.check().is_ok();
+        shared.cloud.routes().filter(|_| open).ok_or_else(Undone::default)
+    }
+
+    async fn create(&self, cluster: &str, wanted: &Wanted, stop: &CancellationToken) -> Result<(), Undone> {
+        let inner = &self.0;
+        let routes = self.writable(stop)?;
         let began = Instant::now();
         let made = inner
             .asked
@@ -216,9 +239,9 @@ impl RouteController {
             .await;
         let Err(error) = made else {
             info!(node = %wanted.node.name, cidr = %wanted.route.destination, "created route");
-            return true;
+            return Ok(());
         };
-        if !matches!(error, CloudError::Pending { .. }) {
+        if !error.is_pending() {
             inner.failures.inc(&[]);
             let text = format!(
                 "Could not create route {} {} for node {} after {}: {}",
@@ -233,21 +256,21 @@ impl RouteController {
                 .recorder
                 .warning(&wanted.node.reference(), "FailedToCreateRoute", text);
         }
-        false
+        Err(Undone::because_of(&error))
     }
 
     /// Sets the node's `NetworkUnavailable` condition unless it says so already.
-    async fn tell(&self, node: &Node, network: Network) -> bool {
-        let Some(condition): Option<Condition> = network_condition(node, network) else {
-            return true;
+    async fn tell(&self, node: &Node, network: Network) -> Result<(), Undone> {
+        let Some(condition) = network_condition(node, network) else {
+            return Ok(());
         };
-        let body = json!({ "status": { "conditions": [patch::condition(&condition, self.0.shared.clock.now())] } });
-        match self.0.writer.patch_status(node, body).await {
-            Ok(_) => true,
-            Err(error) if retry::is_not_found(&error) => true,
+        let now = self.0.shared.clock.now();
+        match self.0.writer.set_condition(node, &condition, now).await {
+            Ok(_) => Ok(()),
+            Err(error) if retry::is_not_found(&error) => Ok(()),
             Err(error) => {
                 warn!(node = %node.name, error = %kit::chain(&error), "cannot write the node's condition");
-                false
+                Err(Undone::default())
             }
         }
     }

@@ -107,6 +107,18 @@ pub enum AddressType {
     Other(String),
 }
 
+impl Condition {
+    /// A condition.
+    pub fn new(kind: &str, status: &str, reason: &str, message: impl Into<String>) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            status: status.to_owned(),
+            reason: reason.to_owned(),
+            message: message.into(),
+        }
+    }
+}
+
 impl AddressType {
     fn text(&self) -> &str {
         match self {

@@ -75,8 +75,17 @@ struct Inner {
 
 struct Rule {
     op: Op,
+    /// Only requests about this, if anything stands here.
+    subject: Option<String>,
     times: usize,
     action: Action,
+}
+
+impl Rule {
+    fn fits(&self, op: Op, subject: &str) -> bool {
+        let about = self.subject.as_ref().is_none_or(|about| about == subject);
+        self.op == op && self.times > 0 && about
+    }
 }
 
 #[derive(Clone)]
@@ -105,6 +114,22 @@ impl Script {
     /// The next `times` such requests fail like this.
     pub fn fail_with(&self, op: Op, times: usize, error: impl Fn() -> CloudError + Send + Sync + 'static) {
         self.rule(op, times, Action::Fail(Arc::new(error)));
+    }
+
+    /// The next `times` such requests about this subject fail like this.
+    pub fn fail_for(
+        &self,
+        op: Op,
+        subject: &str,
+        times: usize,
+        error: impl Fn() -> CloudError + Send + Sync + 'static,
+    ) {
+        self.lock().rules.push(Rule {
+            op,
+            subject: Some(subject.to_owned()),
+            times,
+            action: Action::Fail(Arc::new(error)),
+        });
     }
 
     /// The next `times` such requests take this long.
@@ -143,7 +168,13 @@ impl Script {
     }
 
     fn rule(&self, op: Op, times: usize, action: Action) {
-        self.lock().rules.push(Rule { op, times, action });
+        let subject = None;
+        self.lock().rules.push(Rule {
+            op,
+            subject,
+            times,
+            action,
+        });
     }
 
     pub(super) async fn meet(&self, op: Op, subject: &str) -> Result<Reply, CloudError> {
@@ -153,14 +184,10 @@ impl Script {
                 op,
                 subject: subject.to_owned(),
             });
-            let action = inner
-                .rules
-                .iter_mut()
-                .find(|rule| rule.op == op && rule.times > 0)
-                .map(|rule| {
-                    rule.times -= 1;
-                    rule.action.clone()
-                });
+            let action = inner.rules.iter_mut().find(|rule| rule.fits(op, subject)).map(|rule| {
+                rule.times -= 1;
+                rule.action.clone()
+            });
             (action, inner.wire.clone())
         };
         match action {

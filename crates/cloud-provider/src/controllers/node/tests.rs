@@ -9,6 +9,7 @@ use crate::memory::{Instance, Lie, MemoryCloud, Op};
 use crate::names;
 use crate::testing::{Process, World, minutes, seconds, uninitialized};
 
+mod patience;
 mod upstream;
 
 fn options() -> NodeOptions {

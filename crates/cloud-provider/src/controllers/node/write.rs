@@ -1,21 +1,16 @@
 //! Carrying out what was decided about a node, and saying so.
 
-use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use serde_json::json;
 use tracing::{info, warn};
 
-use super::{NodeController, Plan, Problem, Version, desired_addresses, is_conflict, plan, refreshed_labels};
+use super::{NodeController, Plan, Problem, Version, desired_addresses, plan, refreshed_labels};
 use crate::cloud::Metadata;
 use crate::controllers::patch;
 use crate::data::{Condition, Node};
 use crate::names::{CONDITION_INITIALIZED, TAINT_UNINITIALIZED};
 use kube_kit::retry;
-
-/// How often a write is tried that meets a conflict, and how long to wait in between; up to twice that.
-const TRIES: u32 = 5;
-const PAUSE: Duration = Duration::from_millis(100);
 
 impl NodeController {
     /// Initialises a node: addresses first, then everything else in one write that takes the taint off.
@@ -30,8 +25,7 @@ impl NodeController {
                         uid: written.uid,
                         version: written.resource_version.parse().ok(),
                     };
-                    let mut known = inner.written.lock().unwrap_or_else(PoisonError::into_inner);
-                    known.insert(written.name, version);
+                    self.written().insert(written.name, version);
                     break;
                 }
                 Err(error) => error,
@@ -39,10 +33,10 @@ impl NodeController {
             if retry::is_not_found(&error) {
                 return Ok(());
             }
-            if !is_conflict(&error) || attempt == TRIES {
+            if !patch::is_conflict(&error) || attempt == patch::TRIES {
                 return Err(Problem::Write(kit::chain(&error)));
             }
-            tokio::time::sleep(PAUSE + PAUSE.mul_f64(fastrand::f64())).await;
+            patch::pause().await;
             let uid = node.uid.clone();
             node = match inner.writer.read(&node.name).await {
                 Ok(Some(fresh)) if fresh.uid == uid && fresh.is_tainted(TAINT_UNINITIALIZED) => fresh,
@@ -107,8 +101,7 @@ impl NodeController {
         if matches!(problem, Problem::Write(_)) || node.condition(CONDITION_INITIALIZED) == Some(&now) {
             return;
         }
-        let body = json!({ "status": { "conditions": [patch::condition(&now, inner.shared.clock.now())] } });
-        if let Err(error) = inner.writer.patch_status(node, body).await {
+        if let Err(error) = inner.writer.set_condition(node, &now, inner.shared.clock.now()).await {
             warn!(node = %node.name, error = %kit::chain(&error), "cannot write the node's condition");
         }
     }
@@ -139,12 +132,7 @@ impl NodeController {
 }
 
 fn condition(status: &str, reason: &str, message: &str) -> Condition {
-    Condition {
-        kind: CONDITION_INITIALIZED.to_owned(),
-        status: status.to_owned(),
-        reason: reason.to_owned(),
-        message: message.to_owned(),
-    }
+    Condition::new(CONDITION_INITIALIZED, status, reason, message)
 }
 
 fn told(node: &Node, what: &str, result: Result<Node, kube::Error>) {

@@ -67,8 +67,8 @@ pub fn plan(nodes: &[Arc<Node>], listed: &[Route], cluster: &[Cidr]) -> Plan {
             plan.delete.push(route.clone());
         }
     }
+    let routed: BTreeSet<&str> = listed.iter().map(|route| route.target_node.as_str()).collect();
     for node in nodes {
-        let routed = listed.iter().any(|route| route.target_node == node.name);
         for cidr in &node.pod_cidrs {
             // A network that is named twice is one network.
             if kept.insert((node.name.as_str(), cidr.as_str())) {
@@ -87,7 +87,7 @@ pub fn plan(nodes: &[Arc<Node>], listed: &[Route], cluster: &[Cidr]) -> Plan {
         }
         if !node.pod_cidrs.is_empty() {
             plan.networks.push((Arc::clone(node), Network::Available));
-        } else if routed {
+        } else if routed.contains(node.name.as_str()) {
             plan.networks.push((Arc::clone(node), Network::Unavailable));
         }
     }
@@ -113,10 +113,5 @@ pub fn network_condition(node: &Node, network: Network) -> Option<Condition> {
     if known.is_some_and(|known| known.status == status && known.reason == reason) {
         return None;
     }
-    Some(Condition {
-        kind: "NetworkUnavailable".to_owned(),
-        status: status.to_owned(),
-        reason: reason.to_owned(),
-        message: message.to_owned(),
-    })
+    Some(Condition::new("NetworkUnavailable", status, reason, message))
 }

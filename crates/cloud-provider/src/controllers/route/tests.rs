@@ -1,8 +1,8 @@
 use kit::Class;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::*;
-use crate::data::Address;
+use crate::data::{Address, Condition};
 use crate::memory::{MemoryCloud, Op};
 use crate::testing::{Process, World, minutes, seconds};
 
@@ -396,6 +396,53 @@ async fn routes_that_cannot_be_listed_raise_an_alarm_and_nothing_is_removed() {
     minutes(6).await;
     assert!(process.shared.alarms.active().is_empty());
     assert!(world.cloud.route_table().is_empty());
+}
+
+/// Whatever it was that the cloud wanted to be left alone about, and however many nodes change meanwhile.
+#[tokio::test(start_paused = true)]
+async fn nobody_asks_before_the_cloud_wants_to_be_asked() {
+    let later = || {
+        CloudError::new(
+            Class::Throttled {
+                after: Some(Duration::from_mins(3)),
+            },
+            "slow down",
+        )
+    };
+    for op in [Op::ListRoutes, Op::CreateRoute, Op::DeleteRoute] {
+        let world = World::new();
+        world.cloud.add_route(route("gone", "10.120.9.0/24"));
+        add_node(&world, "n1", &[N1], "10.0.1.1");
+        world.cloud.script().fail_with(op, 1, later);
+        let _process = start(&world, SINGLE);
+        seconds(60).await;
+        add_node(&world, "n2", &[N2], "10.0.2.1");
+        seconds(118).await;
+        assert_eq!(world.cloud.script().count(Op::ListRoutes), 1, "{op:?}");
+        seconds(4).await;
+        assert_eq!(
+            world.cloud.script().count(Op::ListRoutes),
+            2,
+            "{op:?}: and then at once"
+        );
+        assert_eq!(table(&world.cloud).len(), 2, "{op:?}");
+    }
+}
+
+/// The time is counted from the answer, however long the cloud took to give it.
+#[tokio::test(start_paused = true)]
+async fn a_slow_refusal_is_honoured_from_its_end() {
+    let world = World::new();
+    let pending = || CloudError::pending("still being made", Duration::from_mins(1));
+    world.cloud.script().delay(Op::ListRoutes, 1, Duration::from_mins(2));
+    world.cloud.script().fail_with(Op::CreateRoute, 1, pending);
+    add_node(&world, "n1", &[N1], "10.0.1.1");
+    let _process = start(&world, SINGLE);
+    seconds(178).await;
+    assert_eq!(world.cloud.script().count(Op::ListRoutes), 1);
+    seconds(4).await;
+    assert_eq!(world.cloud.script().count(Op::ListRoutes), 2);
+    assert!(world.reasons("n1").is_empty(), "what is under way is no failure");
 }
 
 #[tokio::test(start_paused = true)]
