@@ -89,7 +89,14 @@ impl SyncError {
 
     /// Whether it is no failure but something under way.
     fn is_pending(&self) -> bool {
-        matches!(self.cloud(), Some(CloudError::Pending { .. }))
+        self.cloud().is_some_and(CloudError::is_pending)
+    }
+
+    /// When the cloud wants to be asked again at the earliest, whatever changes meanwhile. What is under way, in
+    /// contrast, may be asked for again once the Service is another.
+    fn not_before(&self) -> Option<Instant> {
+        let after = self.after().filter(|_| !self.is_pending())?;
+        Some(Instant::now() + after)
     }
 }
 
@@ -105,6 +112,16 @@ struct Record {
     elsewhere: bool,
 }
 
+/// Somebody sees to a Service: it is being worked on, or failed and comes again by itself. A change of nodes does not
+/// bring that forward.
+#[derive(Clone, Copy, Debug, Default)]
+struct Turn {
+    /// Whether nodes changed meanwhile, so that hosts are to be compared when it is over.
+    nodes_changed: bool,
+    /// When the cloud wants to be asked about it at the earliest, whoever wants to.
+    not_before: Option<Instant>,
+}
+
 /// The controller. Clones share it.
 #[derive(Clone)]
 pub struct ServiceController(Arc<Inner>);
@@ -117,6 +134,8 @@ struct Inner {
     recorder: Recorder,
     asked: Asked,
     records: Mutex<HashMap<String, Record>>,
+    /// By key, from when a Service is taken from the queue until it is done without an error.
+    turns: Mutex<HashMap<String, Turn>>,
     syncs: Counter,
     node_sync_errors: Counter,
     node_sync_latency: Histogram,
@@ -136,6 +155,7 @@ impl ServiceController {
             recorder: shared.recorder.component("service-controller"),
             asked: Asked::new(metrics),
             records: Mutex::default(),
+            turns: Mutex::default(),
             syncs: metrics.counter(
                 "service_controller_loadbalancer_sync_total",
                 "A metric counting the amount of times any load balancer has been configured, as an effect of service/node changes on the cluster",
@@ -202,6 +222,8 @@ impl ServiceController {
             () = stop.cancelled() => return,
             _ = synced => {}
         }
+        // After a panic: whose turn it was then has nobody who sees to it.
+        self.0.turns().clear();
         let workers = (0..self.0.options.syncs.max(1)).map(|_| self.work(&stop));
         tokio::join!(
             futures::future::join_all(workers),
@@ -225,11 +247,21 @@ impl ServiceController {
     async fn handle(&self, work: Work<String>) {
         let inner = &self.0;
         let began = Instant::now();
+        if let Some(left) = inner.left_alone(work.key(), began) {
+            return work.again_after(left);
+        }
+        inner.turns().insert(work.key().clone(), Turn::default());
         let span = debug_span!("reconcile", otel.name = "reconcile service", service = %work.key());
         let Err(error) = self.sync(work.key()).instrument(span).await else {
             info!(service = %work.key(), took = ?began.elapsed(), "finished syncing service");
+            if inner.turns().remove(work.key()).is_some_and(|turn| turn.nodes_changed) {
+                inner.nodes_changed.notify_one();
+            }
             return work.finish();
         };
+        if let Some(turn) = inner.turns().get_mut(work.key()) {
+            turn.not_before = error.not_before();
+        }
         let text = kit::chain(&error);
         if error.is_pending() {
             info!(service = %work.key(), "waiting for the load balancer: {text}");
@@ -260,16 +292,18 @@ impl ServiceController {
             }
             tokio::time::sleep(LINGER).await;
             let began = Instant::now();
-            let now = hosts(&stable_nodes(&inner.shared.nodes.list()));
-            let behind: Vec<String> = inner
-                .records()
-                .iter()
-                .filter(|(_, record)| record.hosts.as_ref().is_some_and(|known| *known != now))
-                .map(|(key, _)| key.clone())
-                .collect();
-            for key in behind {
-                inner.queue.add(key);
+            let now = hosts(&inner.stable_nodes());
+            let mut turns = inner.turns();
+            for turn in turns.values_mut() {
+                turn.nodes_changed = true;
             }
+            for (key, record) in &*inner.records() {
+                let behind = record.hosts.as_ref().is_some_and(|known| *known != now);
+                if behind && !record.elsewhere && !turns.contains_key(key) {
+                    inner.queue.add(key.clone());
+                }
+            }
+            drop(turns);
             inner.node_sync_latency.observe(&[], began.elapsed().as_secs_f64());
         }
     }
@@ -282,7 +316,12 @@ impl ServiceController {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(period) => {}
             }
+            let turns = self.0.turns();
             for (key, record) in &mut *self.0.records() {
+                if turns.contains_key(key) {
+                    // It is being ensured, or will be when it comes again.
+                    continue;
+                }
                 record.stale = true;
                 self.0
                     .queue
@@ -295,6 +334,17 @@ impl ServiceController {
 impl Inner {
     fn records(&self) -> MutexGuard<'_, HashMap<String, Record>> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where this is taken together with the records, it is taken first.
+    fn turns(&self) -> MutexGuard<'_, HashMap<String, Turn>> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long the cloud still wants to be left alone about a Service.
+    fn left_alone(&self, key: &str, now: Instant) -> Option<Duration> {
+        let not_before = self.turns().get(key)?.not_before?;
+        Some(not_before.saturating_duration_since(now)).filter(|left| !left.is_zero())
     }
 
     fn stable_nodes(&self) -> Vec<Arc<Node>> {

@@ -161,7 +161,7 @@ impl ServiceController {
                     // What the load balancer has now is uncertain: the next try looks at all of it.
                     record.stale = true;
                 }
-                if !matches!(error, CloudError::Pending { .. }) {
+                if !error.is_pending() {
                     let text = format!(
                         "Error updating load balancer with new hosts {} [node names limited, total number of nodes: {}], error: {}",
                         named(nodes),
@@ -251,7 +251,7 @@ impl ServiceController {
                 Ok(())
             }
             Err(error) => {
-                if !matches!(error, CloudError::Pending { .. }) {
+                if !error.is_pending() {
                     let text = format!("Error deleting load balancer: {}", kit::chain(&error));
                     inner.recorder.warning(&reference, "DeleteLoadBalancerFailed", text);
                 }

@@ -8,6 +8,7 @@ use crate::testing::{Process, World, minutes, seconds};
 
 mod more;
 mod upstream;
+mod waits;
 
 fn options() -> ServiceOptions {
     ServiceOptions { syncs: 1, resync: None }
