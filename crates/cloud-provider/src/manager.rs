@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! flags ─► cloud config ─► your Cloud ─► election ─► Cloud::initialize ─► controllers ─► SIGTERM: wind up, release
-//!                              secure port: /healthz /livez /readyz /metrics /configz /debug/state /
+//!                              secure port: /healthz /livez /readyz /metrics /configz /debug/state /debug/flags/v /
 //! ```
 
 use std::collections::BTreeMap;
@@ -20,6 +20,7 @@ use crate::error::CloudError;
 mod admin;
 mod audit;
 mod auth;
+mod board;
 mod clients;
 pub mod flags;
 mod group;
@@ -27,8 +28,10 @@ pub mod health;
 mod logs;
 pub mod migration;
 pub mod options;
+mod page;
 mod process;
 mod serve;
+mod state;
 #[cfg(feature = "otel")]
 mod telemetry;
 
@@ -162,7 +165,7 @@ impl Manager {
             let _ = writeln!(out, "{} {}", self.command, self.version);
             return Ok(());
         }
-        let traces = logs::init(&parsed, &self.command);
+        let (traces, verbosity) = logs::init(&parsed, &self.command);
         let options = Options::new(parsed, &identity())?;
         info!(version = %self.version, "{}", self.command);
         for (name, value) in options.parsed.values() {
@@ -181,7 +184,7 @@ impl Manager {
         let stop = CancellationToken::new();
         tokio::spawn(signals(stop.clone()));
         let process = Process::new(&self.command, &self.version, options, cloud, clients, Clock::system());
-        let ended = Box::pin(process.run(stop)).await;
+        let ended = Box::pin(process.verbosity(verbosity).run(stop)).await;
         traces.end().await;
         Ok(ended?)
     }

@@ -4,6 +4,8 @@
 
 use serde_json::{Value, json};
 
+use crate::manager::migration;
+
 /// One rule of a role.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
@@ -38,11 +40,17 @@ pub const CLUSTER: &[Rule] = &[
     rule("", "events", &["create", "patch"]),
 ];
 
-/// In the namespace of the lease. Creating cannot be confined to a name.
+/// In the namespace of the leases. Creating cannot be confined to a name. The second lease is that of
+/// `--enable-leader-migration`; leases of other names (`--leader-elect-resource-name`, `leaderName` in a migration's
+/// configuration) need rules of their own.
 pub const LEASE: &[Rule] = &[
     rule("coordination.k8s.io", "leases", &["create"]),
     Rule {
         name: Some("cloud-controller-manager"),
+        ..rule("coordination.k8s.io", "leases", &["get", "update"])
+    },
+    Rule {
+        name: Some(migration::LEASE),
         ..rule("coordination.k8s.io", "leases", &["get", "update"])
     },
 ];

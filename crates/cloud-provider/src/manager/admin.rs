@@ -3,14 +3,22 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, RawQuery, State};
-use axum::http::{StatusCode, header};
+use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 use kube_kit::metrics::{CONTENT_TYPE, Registry};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::health::{Asked, Checks};
+use super::logs::Verbosity;
+use super::{page, state};
+
+/// What a page may do: show itself.
+const NO_SCRIPTS: &str = "default-src 'none'; style-src 'unsafe-inline'";
+/// How much may be said about the verbosity.
+const SHORT: usize = 1024;
 
 /// What is served.
 #[derive(Clone)]
@@ -20,7 +28,8 @@ pub(crate) struct Admin {
     pub metrics: Registry,
     pub slis: Registry,
     pub configz: Arc<Value>,
-    pub state: Arc<dyn Fn() -> Value + Send + Sync>,
+    pub state: Arc<dyn Fn() -> state::State + Send + Sync>,
+    pub verbosity: Verbosity,
     pub profiling: bool,
 }
 
@@ -28,7 +37,7 @@ impl Admin {
     /// The router, without anything that asks who is asking.
     pub fn router(self) -> Router {
         let mut router = Router::new()
-            .route("/", get(page))
+            .route("/", get(overview))
             .route(
                 "/metrics",
                 get(|State(admin): State<Admin>| async move { plain(CONTENT_TYPE, admin.metrics.render()) }),
@@ -39,7 +48,7 @@ impl Admin {
             )
             .route(
                 "/configz",
-                get(|State(admin): State<Admin>| async move { json(&admin.configz) }),
+                get(|State(admin): State<Admin>| async move { json(&*admin.configz) }),
             );
         for probe in ["healthz", "livez", "readyz"] {
             let whole = move |State(admin): State<Admin>, RawQuery(query): RawQuery| async move {
@@ -53,10 +62,12 @@ impl Admin {
                 .route(&format!("/{probe}/{{check}}"), get(single));
         }
         if self.profiling {
-            router = router.route(
-                "/debug/state",
-                get(|State(admin): State<Admin>| async move { json(&(admin.state)()) }),
-            );
+            router = router
+                .route(
+                    "/debug/state",
+                    get(|State(admin): State<Admin>| async move { json(&(admin.state)()) }),
+                )
+                .route("/debug/flags/v", any(set_verbosity).layer(DefaultBodyLimit::max(SHORT)));
         }
         router.fallback(|| async { not_found() }).with_state(self)
     }
@@ -94,8 +105,9 @@ fn plain(kind: &'static str, text: String) -> Response {
         .into_response()
 }
 
-fn json(value: &Value) -> Response {
-    plain("application/json", value.to_string())
+fn json(value: &impl Serialize) -> Response {
+    // Nothing that is served has keys that are no text.
+    plain("application/json", serde_json::to_string(value).unwrap_or_default())
 }
 
 fn not_found() -> Response {
@@ -106,7 +118,7 @@ fn not_found() -> Response {
         .into_response()
 }
 
-async fn page(State(admin): State<Admin>) -> Response {
+async fn overview(State(admin): State<Admin>) -> Response {
     let (good, checks) = admin.checks.probe(
         "readyz",
         &Asked {
@@ -114,22 +126,22 @@ async fn page(State(admin): State<Admin>) -> Response {
             exclude: Vec::new(),
         },
     );
-    let state = serde_json::to_string_pretty(&(admin.state)()).unwrap_or_default();
-    let html = format!(
-        "<!doctype html><meta charset=utf-8><title>{title}</title>\
-         <style>body{{font:16px sans-serif;max-width:60em;margin:2em auto}}pre{{background:#eee;padding:1em}}</style>\
-         <h1>{title}</h1><p>{verdict}</p><pre>{checks}</pre><pre>{state}</pre>\
-         <p><a href=/metrics>metrics</a> <a href=/configz>settings</a> <a href=/debug/state>state</a></p>",
-        title = escape(&admin.title),
-        verdict = if good { "All is well." } else { "Something is wrong." },
-        checks = escape(&checks),
-        state = escape(&state),
-    );
-    plain("text/html; charset=utf-8", html)
+    let html = page::page(&admin.title, good, &checks, &(admin.state)());
+    let page = plain("text/html; charset=utf-8", html);
+    ([(header::CONTENT_SECURITY_POLICY, NO_SCRIPTS)], page).into_response()
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+/// Mirrors `StringFlagPutHandler` of `k8s.io/apiserver` (`pkg/server/routes/flags.go`).
+async fn set_verbosity(State(admin): State<Admin>, method: Method, text: String) -> Response {
+    let (status, told) = if method == Method::PUT {
+        match admin.verbosity.set(&text) {
+            Ok(told) => (StatusCode::OK, told),
+            Err(error) => (StatusCode::BAD_REQUEST, error.to_string()),
+        }
+    } else {
+        (StatusCode::NOT_ACCEPTABLE, "unsupported http method".to_owned())
+    };
+    (status, plain("text/plain; charset=utf-8", told + "\n")).into_response()
 }
 
 #[cfg(test)]
@@ -138,6 +150,10 @@ mod tests {
     use tower::ServiceExt as _;
 
     async fn get(path: &str) -> (u16, String, String) {
+        send("GET", path, true).await
+    }
+
+    async fn send(method: &str, path: &str, profiling: bool) -> (u16, String, String) {
         let (metrics, slis) = (Registry::new(), Registry::new());
         metrics.counter("x_total", "X.", &[]);
         let admin = Admin {
@@ -146,10 +162,15 @@ mod tests {
             metrics,
             slis,
             configz: Arc::new(serde_json::json!({"a": 1})),
-            state: Arc::new(|| serde_json::json!({"leading": true})),
-            profiling: true,
+            state: Arc::new(|| state::State {
+                leading: true,
+                ..state::State::default()
+            }),
+            verbosity: Verbosity::default(),
+            profiling,
         };
-        let request = axum::http::Request::get(path).body(axum::body::Body::empty()).unwrap();
+        let request = axum::http::Request::builder().method(method).uri(path).body("3".into());
+        let request: axum::http::Request<axum::body::Body> = request.unwrap();
         let answer = admin.router().oneshot(request).await.unwrap();
         let kind = answer.headers()[header::CONTENT_TYPE].to_str().unwrap().to_owned();
         assert_eq!(answer.headers()[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
@@ -167,17 +188,33 @@ mod tests {
             ("/healthz/ping", 200, "ok"),
             ("/healthz/nosuch", 404, "404 page not found\n"),
             ("/configz", 200, "{\"a\":1}"),
-            ("/debug/state", 200, "{\"leading\":true}"),
+            ("/debug/flags/v", 406, "unsupported http method\n"),
             ("/nosuch", 404, "404 page not found\n"),
         ] {
             let found = get(path).await;
             assert_eq!((found.0, found.2.as_str()), (status, text), "{path}");
         }
         assert!(get("/metrics").await.2.contains("x_total 0\n"));
+        let state = get("/debug/state").await;
+        assert!(
+            state.1 == "application/json" && state.2.contains("\"leading\":true"),
+            "{state:?}"
+        );
         let page = get("/").await;
         assert!(
             page.1.starts_with("text/html") && page.2.contains("a &lt;b&gt;"),
             "{page:?}"
         );
+    }
+
+    #[tokio::test]
+    async fn the_verbosity_can_be_put_unless_profiling_is_off() {
+        // Nobody logs here, so nothing can change; that it is tried is what counts.
+        let put = send("PUT", "/debug/flags/v", true).await;
+        assert_eq!(put.0, 400);
+        assert!(put.2.starts_with("failed set klog.logging.verbosity 3: "), "{put:?}");
+        for path in ["/debug/flags/v", "/debug/state"] {
+            assert_eq!(send("PUT", path, false).await.0, 404, "{path}");
+        }
     }
 }

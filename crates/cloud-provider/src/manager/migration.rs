@@ -7,6 +7,8 @@ use serde::Deserialize;
 use super::flags::Parsed;
 use super::options::canonical;
 
+/// The second lease unless a configuration names another.
+pub const LEASE: &str = "cloud-provider-extraction-migration";
 /// The component that this program is.
 const COMPONENT: &str = "cloud-controller-manager";
 
@@ -141,7 +143,7 @@ impl Default for Migration {
             "cloud-node-lifecycle-controller",
         ];
         Self {
-            lease: "cloud-provider-extraction-migration".to_owned(),
+            lease: LEASE.to_owned(),
             controllers: names
                 .iter()
                 .map(|name| (canonical(name).to_owned(), "*".to_owned()))

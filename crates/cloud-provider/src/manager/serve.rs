@@ -28,8 +28,10 @@ use super::auth::{Certified, Proxied, User};
 use super::flags::Parsed;
 
 pub(super) mod certificates;
+mod listen;
 
 use certificates::Certificates;
+pub(crate) use listen::listen;
 
 /// How long a client may take to greet.
 const HANDSHAKE: Duration = Duration::from_secs(32);
@@ -197,13 +199,6 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ServeError>
         .map_err(broken)?
         .collect::<Result<_, _>>()
         .map_err(broken)
-}
-
-/// Opens the port.
-pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| ServeError::Listen(address, error))
 }
 
 /// Where TLS is read anew from, and how often: certificates are renewed while the process runs.

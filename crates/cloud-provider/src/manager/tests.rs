@@ -11,6 +11,7 @@ use crate::testing::{World, minutes, seconds, uninitialized};
 use crate::{names, rbac};
 
 mod crash;
+mod shown;
 mod two;
 
 fn options(args: &[&str]) -> Options {
@@ -37,6 +38,7 @@ struct Ran {
     stop: CancellationToken,
     ended: tokio::task::JoinHandle<Result<(), ProcessError>>,
     metrics: kube_kit::metrics::Registry,
+    board: board::Board,
 }
 
 fn run(world: &World, args: &[&str]) -> Ran {
@@ -53,12 +55,21 @@ fn run_as(world: &World, token: &str, args: &[&str]) -> Ran {
         clients(world, token),
         world.clock.clone(),
     );
-    let (stop, metrics) = (CancellationToken::new(), process.metrics().clone());
-    let ended = tokio::spawn({
-        let stop = stop.clone();
-        async move { process.run(stop).await }
-    });
-    Ran { stop, ended, metrics }
+    Ran::start(process)
+}
+
+impl Ran {
+    fn start(process: Process) -> Self {
+        let (stop, metrics, board) = (CancellationToken::new(), process.metrics().clone(), process.board());
+        let until = stop.clone();
+        let ended = tokio::spawn(async move { process.run(until).await });
+        Self {
+            stop,
+            ended,
+            metrics,
+            board,
+        }
+    }
 }
 
 fn lease(world: &World) -> Value {
@@ -134,8 +145,11 @@ async fn a_full_life(world: &World) {
     assert!(world.sim.get("services", Some("default"), "web").is_none());
 }
 
-#[tokio::test(start_paused = true)]
-async fn everything_works_with_the_shipped_rights_and_each_of_them_is_needed() {
+/// What is granted and used: resource, verb, and the object's name where that matters.
+type Right = (String, String, Option<String>);
+
+/// Lives a full life with the shipped rights and these flags, and gives what was used of them.
+async fn live_with_the_shipped_rights(args: &[&str]) -> BTreeSet<Right> {
     let world = World::new();
     for object in rbac::objects() {
         let kind = object["kind"].as_str().unwrap().to_owned();
@@ -152,7 +166,7 @@ async fn everything_works_with_the_shipped_rights_and_each_of_them_is_needed() {
         None,
     );
     world.sim.clear_requests();
-    let ran = run_as(&world, "ccm", &[]);
+    let ran = run_as(&world, "ccm", args);
     // Conflicts make it read nodes one by one.
     world
         .sim
@@ -165,34 +179,30 @@ async fn everything_works_with_the_shipped_rights_and_each_of_them_is_needed() {
     minutes(2).await;
     ran.stop.cancel();
     ran.ended.await.unwrap().unwrap();
-    let refused: Vec<_> = world
-        .sim
-        .requests()
-        .into_iter()
-        .filter(|request| request.status == 403)
-        .collect();
-    assert!(refused.is_empty(), "{refused:?}");
+    let requests = world.sim.requests();
+    let refused: Vec<_> = requests.iter().filter(|request| request.status == 403).collect();
+    assert!(refused.is_empty(), "{args:?}: {refused:?}");
+    requests.iter().map(|r| right(&r.method, &r.path, &r.query)).collect()
+}
 
-    let used: BTreeSet<(String, String)> = world
-        .sim
-        .requests()
-        .iter()
-        .map(|r| right(&r.method, &r.path, &r.query))
-        .collect();
-    let granted: BTreeSet<(String, String)> = rbac::CLUSTER
+#[tokio::test(start_paused = true)]
+async fn everything_works_with_the_shipped_rights_and_each_of_them_is_needed() {
+    let mut used = live_with_the_shipped_rights(&[]).await;
+    used.extend(live_with_the_shipped_rights(&["--enable-leader-migration"]).await);
+    let granted: BTreeSet<Right> = rbac::CLUSTER
         .iter()
         .chain(rbac::LEASE)
         .flat_map(|rule| {
-            rule.verbs
-                .iter()
-                .map(|verb| (rule.resource.to_owned(), (*verb).to_owned()))
+            let name = rule.name.map(str::to_owned);
+            let right = move |verb: &&str| (rule.resource.to_owned(), (*verb).to_owned(), name.clone());
+            rule.verbs.iter().map(right)
         })
         .collect();
     assert_eq!(used, granted, "the roles grant what is used, no less and no more");
 }
 
-/// The resource and verb of a request.
-fn right(method: &str, path: &str, query: &str) -> (String, String) {
+/// What a request needs. The names of leases alone matter: creating cannot be confined to one.
+fn right(method: &str, path: &str, query: &str) -> Right {
     let parts: Vec<&str> = path
         .trim_start_matches("/api/v1/")
         .trim_start_matches("/apis/coordination.k8s.io/v1/")
@@ -215,7 +225,11 @@ fn right(method: &str, path: &str, query: &str) -> (String, String) {
         ("PATCH", _) => "patch",
         (_, _) => "delete",
     };
-    (resource, verb.to_owned())
+    let name = parts
+        .get(1)
+        .filter(|_| resource == "leases")
+        .map(|name| (*name).to_owned());
+    (resource, verb.to_owned(), name)
 }
 
 #[test]

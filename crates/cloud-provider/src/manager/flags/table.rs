@@ -201,7 +201,7 @@ pub(super) static RUNNING: &[Flag] = &[
         Text,
         "cloud-controller-manager",
         None,
-        "The name of the Lease.",
+        "The name of the Lease. Another one needs a rule of its own: get and update.",
     ),
     Flag::new(
         "generic",
@@ -298,7 +298,7 @@ pub(super) static RUNNING: &[Flag] = &[
         Bool,
         "true",
         None,
-        "Serve /debug/state; there are no Go profiles.",
+        "Serve /debug/state and /debug/flags/v; there are no Go profiles.",
     ),
     Flag::new(
         "debugging",
@@ -322,7 +322,7 @@ pub(super) static RUNNING: &[Flag] = &[
         Text,
         "",
         None,
-        "Path to the leader migration configuration.",
+        "Path to the leader migration configuration. A leaderName of its own needs a rule of its own: get and update on that Lease.",
     ),
     Flag::new(
         "misc",
@@ -370,7 +370,7 @@ pub(super) static RUNNING: &[Flag] = &[
         Int,
         "0",
         None,
-        "Verbosity: 0 to 1 is info, 2 to 4 debug, more is trace.",
+        "Verbosity: 0 to 1 is info, 2 to 4 debug, more is trace. PUT /debug/flags/v changes it while the process runs.",
     ),
     Flag::new(
         "global",

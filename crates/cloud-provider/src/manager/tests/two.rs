@@ -26,12 +26,7 @@ impl One {
         });
         let cloud = Arc::new(world.cloud.clone());
         let process = Process::new("test", "v0", options, cloud, clients, clock.clone());
-        let (stop, metrics) = (CancellationToken::new(), process.metrics().clone());
-        let ended = tokio::spawn({
-            let stop = stop.clone();
-            async move { process.run(stop).await }
-        });
-        let ran = Ran { stop, ended, metrics };
+        let ran = Ran::start(process);
         Self { network, clock, ran }
     }
 

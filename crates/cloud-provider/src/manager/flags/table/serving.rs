@@ -99,7 +99,7 @@ pub(in super::super) static SERVING: &[Flag] = &[
         Ip,
         "0.0.0.0",
         None,
-        "Where to listen for --secure-port.",
+        "Where to listen for --secure-port; 0.0.0.0 and :: both mean all interfaces and both families.",
     ),
     Flag::new(
         "secure serving",
