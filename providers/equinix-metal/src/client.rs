@@ -9,7 +9,9 @@ mod devices;
 pub mod emlb;
 mod errors;
 mod exchange;
+mod guard;
 mod ips;
+mod lately;
 mod lenient;
 mod pages;
 mod types;
@@ -18,10 +20,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloud_http::{Client, Metrics, RetryPolicy, Secrets, StaticHeader, Tokens, Transport};
+use cloud_http::{Client, Metrics, RetryPolicy, Secrets, StaticHeader, Tokens, Transport, TransportOptions};
 use cloud_provider::meter::Meter;
+use futures::future::BoxFuture;
 use http::HeaderName;
 use kit::Clock;
+use kube_kit::Fence;
 use kube_kit::metrics::Registry;
 use secrecy::SecretString;
 
@@ -34,14 +38,16 @@ pub use types::{
 };
 
 use exchange::Exchange;
+use guard::Guard;
+use lately::Lately;
 
-/// Waits for a call and counts it under its operation.
-async fn timed<T>(
-    meter: &Meter,
+/// Waits for a call and counts it under its operation. A call is a large thing, so whoever waits for it holds a pointer.
+fn timed<'a, T: Send + 'a>(
+    meter: &'a Meter,
     operation: &'static str,
-    call: impl Future<Output = Result<T, cloud_http::Error>>,
-) -> MetalResult<T> {
-    Ok(meter.time(operation, cloud_http::Error::class, call).await?)
+    call: impl Future<Output = Result<T, cloud_http::Error>> + Send + 'a,
+) -> BoxFuture<'a, MetalResult<T>> {
+    Box::pin(async move { Ok(meter.time(operation, cloud_http::Error::class, call).await?) })
 }
 
 /// How many items a page is asked to have: the most the API gives.
@@ -75,6 +81,8 @@ struct Inner {
     project: String,
     emlb: EmlbClient,
     meter: Meter,
+    guard: Guard,
+    lately: Lately,
 }
 
 impl fmt::Debug for MetalClient {
@@ -86,7 +94,7 @@ impl fmt::Debug for MetalClient {
 impl MetalClient {
     /// A client. Sends nothing yet.
     pub fn new(settings: &ClientSettings) -> MetalResult<Self> {
-        let (secrets, metrics, meter) = (Secrets::new(), Metrics::new(), Meter::default());
+        let (secrets, metrics, meter, guard) = (Secrets::new(), Metrics::new(), Meter::default(), Guard::default());
         secrets.add(&settings.api_key);
         // One attempt may take half a minute, but whoever asks waits for two minutes at most.
         let retry = RetryPolicy {
@@ -94,9 +102,16 @@ impl MetalClient {
             budget: Duration::from_secs(75),
             ..RetryPolicy::default()
         };
-        let builder = |url: &str| {
+        let transport = match &settings.transport {
+            Some(transport) => transport.clone(),
+            None => Transport::network(&TransportOptions::default())
+                .map_err(|error| MetalError::setup(&kit::chain(&error)))?,
+        };
+        let guarded = guard.before(transport.clone());
+        let builder = |url: &str, transport: &Transport| {
             let clock = settings.clock.clone();
-            let builder = Client::builder(url)
+            Client::builder(url)
+                .transport(transport.clone())
                 .classify(move |refusal| errors::read(refusal, &clock))
                 .retry(retry.clone())
                 .secrets(secrets.clone())
@@ -104,27 +119,24 @@ impl MetalClient {
                 .clock(settings.clock.clone())
                 .user_agent(concat!("cloud-provider-equinix-metal/", env!("CARGO_PKG_VERSION")))
                 // A thousand devices with all that belongs to them.
-                .max_reply(64 * 1024 * 1024);
-            match &settings.transport {
-                Some(transport) => builder.transport(transport.clone()),
-                None => builder,
-            }
+                .max_reply(64 * 1024 * 1024)
         };
         let header = StaticHeader::new(HeaderName::from_static("x-auth-token"), &settings.api_key)
             .ok_or_else(|| MetalError::setup("the API key has characters that cannot stand in a header"))?;
         let setup = |error: cloud_http::SetupError| MetalError::setup(&kit::chain(&error));
-        let api = builder(&settings.base_url)
+        let api = builder(&settings.base_url, &guarded)
             .authenticator(header)
             .build()
             .map_err(setup)?;
         let exchange = Exchange::new(
-            builder(&settings.exchange_url).build().map_err(setup)?,
+            // A token is no change.
+            builder(&settings.exchange_url, &transport).build().map_err(setup)?,
             settings.api_key.clone(),
             settings.clock.clone(),
             meter.clone(),
         );
         let tokens = Tokens::new(exchange, settings.clock.clone(), secrets.clone());
-        let emlb = builder(&settings.emlb_url)
+        let emlb = builder(&settings.emlb_url, &guarded)
             .authenticator(tokens)
             .build()
             .map_err(setup)?;
@@ -134,6 +146,8 @@ impl MetalClient {
             project: settings.project.clone(),
             emlb,
             meter,
+            guard,
+            lately: Lately::default(),
         })))
     }
 
@@ -153,9 +167,9 @@ impl MetalClient {
         self.0.meter.start(metrics);
     }
 
-    /// What was sent so far, by operation.
-    pub fn metrics(&self) -> &Metrics {
-        self.0.api.metrics()
+    /// From now on lets only reads through while this fence is closed.
+    pub fn guard(&self, fence: &Fence) {
+        self.0.guard.set(fence);
     }
 
     /// The secrets that no text may show. A secret that an answer brings, such as a BGP password, is added by the call.

@@ -9,7 +9,7 @@ use kit::{Class, Clock};
 use tracing::info;
 
 use crate::client::{ClientSettings, MetalClient};
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::control_plane::{ControlPlane, Prober};
 use crate::load_balancers::MetalLoadBalancers;
 use crate::{MetalInstances, provider_id};
@@ -20,12 +20,6 @@ pub struct EquinixMetal {
     instances: MetalInstances,
     load_balancers: Option<MetalLoadBalancers>,
     control_plane: Option<ControlPlane>,
-}
-
-impl From<ConfigError> for CloudError {
-    fn from(error: ConfigError) -> Self {
-        CloudError::new(Class::Invalid, format!("provider config error: {error}"))
-    }
 }
 
 impl EquinixMetal {
@@ -79,6 +73,7 @@ impl Cloud for EquinixMetal {
 
     async fn initialize(&self, context: &Context) -> Result<(), CloudError> {
         self.client.measure(&context.metrics);
+        self.client.guard(&context.fence);
         if let Some(load_balancers) = &self.load_balancers {
             load_balancers.initialize(context).await?;
         }

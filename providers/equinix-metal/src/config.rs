@@ -9,10 +9,10 @@ mod values;
 
 use cloud_provider::selector::{Selector, SelectorError};
 use secrecy::SecretString;
-use serde_json::Value;
 use tracing::{info, warn};
 
 pub use back_end::{BackEnd, BackEndError, EMLB_LOCATIONS};
+pub use cloud_provider::config::ConfigError;
 
 use values::Values;
 
@@ -71,106 +71,66 @@ pub struct Annotations {
     pub eip_facility: String,
 }
 
-/// What is wrong with the configuration. Never shows a secret.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConfigError {
-    /// It is not JSON, or not an object.
-    #[error("failed to process json of configuration file: {0}")]
-    Json(String),
-    /// Its values do not make sense; all that is wrong with them.
-    #[error("{}", .0.join("; "))]
-    Values(Vec<String>),
-}
-
 impl Config {
-    /// Reads the content of the file, if there is one, and the environment. Warns of what has no effect.
+    /// Reads the content of the file, if there is one, and the environment. Everything that is wrong is told at once; what
+    /// has no effect is warned of.
     pub fn read(file: Option<&[u8]>, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let (config, warnings) = Self::read_quietly(file, env)?;
-        for warning in warnings {
-            warn!("configuration: {warning}");
-        }
-        Ok(config)
+        let values = Values::new(file, env);
+        let config = Self::from_values(&values);
+        values.finish(config)
     }
 
-    /// As [`Config::read`]; the warnings are handed over instead of logged.
-    pub fn read_quietly(
-        file: Option<&[u8]>,
-        env: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<(Self, Vec<String>), ConfigError> {
-        let file = match file {
-            None => serde_json::Map::new(),
-            Some(text) => match serde_json::from_slice(text) {
-                Ok(Value::Object(map)) => map,
-                Ok(_) => return Err(ConfigError::Json("it is not an object".to_owned())),
-                Err(error) => return Err(ConfigError::Json(error.to_string())),
-            },
+    fn from_values(values: &Values<'_>) -> Self {
+        let required = |key: &str, variable: &str| {
+            values.given(key).unwrap_or_else(|| {
+                let text = format!("{key}: environment variable {variable:?} is required if not in config file");
+                values.wrong(text);
+                String::new()
+            })
         };
-        let mut values = Values::gather(&file, env);
-        let config = Self::from_values(&mut values);
-        if values.problems.is_empty() {
-            Ok((config, values.warnings))
-        } else {
-            Err(ConfigError::Values(values.problems))
-        }
-    }
-
-    fn from_values(values: &mut Values) -> Self {
-        for (key, variable) in [("apiKey", "METAL_API_KEY"), ("projectID", "METAL_PROJECT_ID")] {
-            if values.given(key).is_none() {
-                let problem = format!("{key}: environment variable {variable:?} is required if not in config file");
-                values.problems.push(problem);
-            }
-        }
+        let api_key = required("apiKey", "METAL_API_KEY").into();
+        let project = required("projectID", "METAL_PROJECT_ID");
         let back_end_text = values.text("loadbalancer");
         let back_end = match back_end_text.parse::<BackEnd>() {
             Ok(back_end) => Some(back_end),
             Err(_) if back_end_text.is_empty() => None,
             Err(error) => {
-                values.wrong("loadbalancer", &error.to_string());
+                values.wrong(format!("loadbalancer {error}, was {back_end_text:?}"));
                 None
             }
         };
         let bgp_nodes_text = values.text("bgpNodeSelector");
         let bgp_nodes = bgp_nodes_text.parse().unwrap_or_else(|error: SelectorError| {
-            let called = values.called("bgpNodeSelector");
-            values.problems.push(format!(
-                "{called}: BGP Node Selector must be valid Kubernetes selector: {error}"
-            ));
+            let text = format!("bgpNodeSelector: BGP Node Selector must be valid Kubernetes selector: {error}");
+            values.wrong(text);
             Selector::default()
         });
         let bgp_pass = values.given("bgpPass");
         if bgp_pass.as_deref().is_some_and(|pass| !is_bgp_password(pass)) {
-            let rule =
-                "bgpPass is not what the API takes: 10 to 20 letters and digits, at least one of each of A-Z, a-z, 0-9";
-            values.warnings.push(rule.to_owned());
+            warn!(
+                "bgpPass is not what the API takes: 10 to 20 letters and digits, at least one of each of A-Z, a-z, 0-9"
+            );
         }
         let (eip_tag, load_balancer_id) = (values.given("eipTag"), values.given("loadBalancerID"));
         if eip_tag.is_some() && load_balancer_id.is_some() {
-            values
-                .problems
-                .push("eipTag and loadBalancerID exclude each other: both are the way to the control plane".to_owned());
+            values.wrong("eipTag and loadBalancerID exclude each other: both are the way to the control plane");
         }
         let is_emlb = matches!(back_end, Some(BackEnd::Emlb { .. }));
         if load_balancer_id.is_some() && !is_emlb {
-            values
-                .problems
-                .push("loadBalancerID needs loadbalancer to be emlb:///METRO".to_owned());
+            values.wrong("loadBalancerID needs loadbalancer to be emlb:///METRO");
         }
-        let base_url = values.url("base-url");
         // A key for an API that is elsewhere must not be sent to the service that is not.
         let elsewhere = values.given("base-url").and_then(|url| origin(&url));
-        let mut sibling = |key: &str, path: &str| match &elsewhere {
+        let sibling = |key: &str, path: &str| match &elsewhere {
             Some(origin) if values.given(key).is_none() => format!("{origin}{path}"),
             _ => values.url(key),
         };
-        let emlb_url = sibling("emlb-base-url", "");
-        let exchange_url = sibling("token-exchange-url", "/api-keys/exchange");
         Self {
-            api_key: values.text("apiKey").into(),
-            project: values.text("projectID"),
-            base_url,
-            emlb_url,
-            exchange_url,
+            api_key,
+            project,
+            base_url: values.url("base-url"),
+            emlb_url: sibling("emlb-base-url", ""),
+            exchange_url: sibling("token-exchange-url", "/api-keys/exchange"),
             back_end,
             metro: values.given("metro"),
             facility: values.given("facility"),
@@ -192,7 +152,7 @@ impl Config {
                 .ok()
                 .filter(|port| *port != 0),
             bgp_nodes,
-            check_host_ip: values.bool("eipHealthCheckUseHostIP"),
+            check_host_ip: values.flag("eipHealthCheckUseHostIP"),
             back_end_text,
             bgp_nodes_text,
         }

@@ -11,14 +11,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cloud_provider::data::Node;
+use cloud_provider::fresh::Fresh;
 use cloud_provider::{CloudError, Instances, Sighting, Unknown};
 use futures::StreamExt as _;
 use kit::Class;
 
-use crate::client::{Device, MetalClient, MetalError};
+use crate::client::{Device, MetalClient, MetalError, MetalResult};
 use crate::provider_id::{self, ProviderIdError};
 
-use list::{DeviceList, Listed};
+use list::Listed;
 
 /// How old a list of devices may be. The controllers that ask at the same time share one.
 const FRESH: Duration = Duration::from_secs(5);
@@ -30,7 +31,7 @@ const AT_A_TIME: usize = 8;
 /// The devices of a project, as instances of its cluster's nodes.
 pub struct MetalInstances {
     client: MetalClient,
-    list: DeviceList,
+    listed: Fresh<Listed, MetalError>,
 }
 
 /// What a list says about a node.
@@ -45,8 +46,16 @@ enum Found<'a> {
 impl MetalInstances {
     /// The devices that this client sees.
     pub fn new(client: MetalClient) -> Self {
-        let list = DeviceList::new(client.clone());
-        Self { client, list }
+        Self {
+            client,
+            listed: Fresh::default(),
+        }
+    }
+
+    /// The project's devices, from a list that was asked for at most `age` ago.
+    async fn list(&self, age: Duration) -> MetalResult<Arc<Listed>> {
+        let ask = async { Ok(Listed::new(self.client.devices().await?)) };
+        self.listed.get(age, ask).await
     }
 
     /// What is to be said about a node whose device no list shows. `tired` remembers a failure that concerns all devices.
@@ -84,14 +93,14 @@ impl MetalInstances {
 #[async_trait]
 impl Instances for MetalInstances {
     async fn look_up(&self, nodes: &[Arc<Node>]) -> Result<Vec<Sighting>, CloudError> {
-        let mut listed = self.list.get(FRESH).await?;
+        let mut listed = self.list(FRESH).await?;
         let lacking = |listed: &Listed| {
             nodes
                 .iter()
                 .any(|node| matches!(find(listed, node), Found::NoMatch | Found::Unlisted(_)))
         };
         if lacking(&listed) {
-            listed = self.list.get(FRESHER).await?;
+            listed = self.list(FRESHER).await?;
         }
         let tired = Mutex::new(None);
         let see = |node: &Arc<Node>| {

@@ -15,6 +15,7 @@ use equinix_metal::client::{Assignments, BgpRequest, MetalClient, ReservationReq
 use equinix_metal::config::EMLB_LOCATIONS;
 use equinix_metal_sim::{Oddity, OddityKind, Settings};
 use harness::World;
+use http::StatusCode;
 use kit::Class;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
@@ -44,7 +45,7 @@ async fn an_address_is_reserved_assigned_taken_back_and_released() {
     let (client, device) = (client(&world), world.sim.add_device("n1"));
     let made = client.reserve(&request(&["service=a b/+=", "x"])).await.unwrap();
     assert_eq!(made.kind, "public_ipv4");
-    assert!(made.has_tags(&["x"]) && made.has_tags(&["service=a b/+=", "x"]) && !made.has_tags(&["y"]));
+    assert_eq!(made.tags, ["service=a b/+=", "x"]);
     let assignment = client.assign(&device, &made.address).await.unwrap();
     assert_eq!(assignment.assigned_to.id(), device);
     let listed = client.reservations(Assignments::Included).await.unwrap();
@@ -102,15 +103,11 @@ async fn bgp_is_enabled_once_and_sessions_are_found_again() {
     assert!(config.is_enabled());
     assert_eq!(config.asn, 64512);
     assert_eq!(config.md5.as_ref().unwrap().expose_secret(), md5.expose_secret());
-    assert!(client.enable_bgp(&request).await.unwrap_err().is_refused());
+    let refused = Some(StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(client.enable_bgp(&request).await.unwrap_err().status(), refused);
     let session = client.create_bgp_session(&device, "ipv4").await.unwrap();
-    assert!(
-        client
-            .create_bgp_session(&device, "ipv4")
-            .await
-            .unwrap_err()
-            .is_refused()
-    );
+    let again = client.create_bgp_session(&device, "ipv4").await;
+    assert_eq!(again.unwrap_err().status(), refused);
     assert_eq!(client.bgp_sessions(&device).await.unwrap()[0].id, session.id);
     assert_eq!(client.project_bgp_sessions().await.unwrap()[0].device.id(), device);
     let neighbor = client.bgp_neighbors(&device).await.unwrap().remove(0);
@@ -121,10 +118,6 @@ async fn bgp_is_enabled_once_and_sessions_are_found_again() {
     assert_eq!(neighbor.peer_ips, ["169.254.255.1", "169.254.255.2"]);
     let told = format!("{config:?} {neighbor:?} {request:?}");
     assert!(!told.contains(md5.expose_secret()), "{told}");
-    for _ in 0..2 {
-        client.delete_bgp_session(&session.id).await.unwrap();
-    }
-    assert!(client.bgp_sessions(&device).await.unwrap().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -150,12 +143,13 @@ async fn a_load_balancer_is_put_together_and_taken_apart() {
         (80, pool.as_str())
     );
     assert_eq!(emlb.load_balancers().await.unwrap().len(), 1);
-    assert_eq!(emlb.ports(&id).await.unwrap()[0].id, port);
+    assert_eq!(made.ports[0].id, port);
     assert_eq!(emlb.pools().await.unwrap()[0].name, "lb-pool-80");
     assert_eq!(emlb.origins(&pool).await.unwrap()[0].id, origin);
     let other = emlb.create_pool("other", "tcp").await.unwrap();
     emlb.change_port_pools(&port, &[&other], &[&pool]).await.unwrap();
-    assert_eq!(emlb.ports(&id).await.unwrap()[0].pool_ids, [other.as_str()]);
+    let changed = emlb.load_balancer(&id).await.unwrap();
+    assert_eq!(changed.ports[0].pool_ids, [other.as_str()]);
     for _ in 0..2 {
         emlb.delete_origin(&origin).await.unwrap();
         emlb.delete_port(&port).await.unwrap();
@@ -209,6 +203,49 @@ async fn lists_are_read_to_their_end() {
         8
     );
     assert_eq!(world.asked("GET", "/ips"), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_reservations_at_about_the_same_time_shares_a_list() {
+    let world = World::new();
+    let client = client(&world);
+    let list = || async { client.reservations(Assignments::Links).await.unwrap().len() };
+    futures::future::join_all((0..100).map(|_| list())).await;
+    assert_eq!(world.asked("GET", "/ips"), 1);
+    let before = list().await;
+    world.sim.reserve(&["somebody else's"]).unwrap();
+    harness::seconds(4).await;
+    assert_eq!(list().await, before + 1, "an old list is not believed");
+    assert_eq!(world.asked("GET", "/ips"), 2);
+    world.sim.reserve(&["another one"]).unwrap();
+    let now = client.reservations(Assignments::Included).await.unwrap();
+    assert_eq!(now.len(), before + 2, "who wants assignments does not get an old list");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_this_client_did_shows_at_once_although_lists_are_late() {
+    let settings = Settings {
+        list_lag: Duration::from_secs(20),
+        ..Settings::default()
+    };
+    let world = World::with(settings, json!({}));
+    let client = client(&world);
+    let shown = async |id: &str| {
+        let listed = client.reservations(Assignments::Links).await.unwrap();
+        listed.iter().filter(|it| it.id == id).count()
+    };
+    assert_eq!(shown("none").await, 0);
+    let made = client.reserve(&request(&["x"])).await.unwrap();
+    // The shared list, one that is late, and one that shows it.
+    for pause in [0, 5, 60, 180] {
+        harness::seconds(pause).await;
+        assert_eq!(shown(&made.id).await, 1, "{pause} s later");
+    }
+    client.release(&made.id).await.unwrap();
+    for pause in [0, 5, 60, 180] {
+        harness::seconds(pause).await;
+        assert_eq!(shown(&made.id).await, 0, "{pause} s later");
+    }
 }
 
 #[tokio::test(start_paused = true)]

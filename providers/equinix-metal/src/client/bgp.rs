@@ -82,8 +82,8 @@ impl MetalClient {
         Ok(timed(&self.0.meter, operation, call).await?.bgp_sessions)
     }
 
-    /// Makes a session for `ipv4` or `ipv6`. Refused ([`super::MetalError::is_refused`]) when there is one already, and
-    /// for other reasons: look again.
+    /// Makes a session for `ipv4` or `ipv6`. Refused with status 422 when there is one already, and for other reasons: look
+    /// again.
     pub async fn create_bgp_session(&self, device: &str, family: &str) -> MetalResult<BgpSession> {
         const OPERATION: &str = "create bgp session";
         let call = self
@@ -92,11 +92,6 @@ impl MetalClient {
             .call(OPERATION, Method::POST, path(&["devices", device, "bgp", "sessions"]))
             .body(&json!({ "address_family": family }));
         timed(&self.0.meter, OPERATION, call.json()).await
-    }
-
-    /// Removes a session. That it is gone already is success.
-    pub async fn delete_bgp_session(&self, id: &str) -> MetalResult<()> {
-        self.remove("delete bgp session", path(&["bgp", "sessions", id])).await
     }
 
     /// Whom a device speaks BGP with. Passwords are kept out of texts from then on.

@@ -177,12 +177,6 @@ impl EmlbClient {
             .await
     }
 
-    /// The ports of a load balancer.
-    pub async fn ports(&self, balancer: &str) -> MetalResult<Vec<Port>> {
-        let path = path(&["v1", "loadbalancers", balancer, "ports"]);
-        self.list("list ports", path, "ports").await
-    }
-
     /// Makes a port whose traffic goes to these pools; gives its ID.
     pub async fn create_port(&self, balancer: &str, name: &str, number: u16, pools: &[&str]) -> MetalResult<String> {
         let path = path(&["v1", "loadbalancers", balancer, "ports"]);
@@ -208,12 +202,12 @@ impl EmlbClient {
             .await
     }
 
-    async fn get<T: DeserializeOwned>(&self, operation: &'static str, path: String) -> MetalResult<T> {
+    async fn get<T: DeserializeOwned + Send>(&self, operation: &'static str, path: String) -> MetalResult<T> {
         let call = self.api.call(operation, Method::GET, path);
         timed(&self.meter, operation, call.json()).await
     }
 
-    async fn list<T: DeserializeOwned>(
+    async fn list<T: DeserializeOwned + Send>(
         &self,
         operation: &'static str,
         path: String,

@@ -37,19 +37,9 @@ impl MetalError {
         self.status() == Some(StatusCode::FORBIDDEN)
     }
 
-    /// Whether the API understood the request and refused to do it: a quota, a rule, something that is there already.
-    pub fn is_refused(&self) -> bool {
-        self.status() == Some(StatusCode::UNPROCESSABLE_ENTITY)
-    }
-
     /// The status of the answer, if there was one with an error status.
     pub fn status(&self) -> Option<StatusCode> {
         self.0.status()
-    }
-
-    /// What the API gave as its reason, or what went wrong on the way; without the operation's name.
-    pub fn reason(&self) -> String {
-        self.0.reason()
     }
 
     /// Whether the request may have taken effect although it failed. Look before sending it again.

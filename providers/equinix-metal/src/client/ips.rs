@@ -39,16 +39,19 @@ pub struct ReservationRequest {
 }
 
 impl MetalClient {
-    /// All reservations of the project, those of VRFs among them.
+    /// All reservations of the project, those of VRFs among them. Who wants assignments gets what there is now; others share
+    /// a list of the last seconds, brought up to date with what this client did.
     pub async fn reservations(&self, assignments: Assignments) -> MetalResult<Vec<Reservation>> {
         const OPERATION: &str = "list ip reservations";
         let path = path(&["projects", &self.0.project, "ips"]);
-        let query: &[_] = match assignments {
-            Assignments::Included => &[("include", "assignments")],
-            Assignments::Links => &[],
+        let ask = async |query: &[_]| {
+            let call = pages::all(&self.0.api, OPERATION, &path, query);
+            timed(&self.0.meter, OPERATION, call).await
         };
-        let call = pages::all(&self.0.api, OPERATION, &path, query);
-        timed(&self.0.meter, OPERATION, call).await
+        match assignments {
+            Assignments::Included => ask(&[("include", "assignments")]).await,
+            Assignments::Links => self.0.lately.get(ask(&[])).await,
+        }
     }
 
     /// One reservation, its assignments in full.
@@ -67,12 +70,16 @@ impl MetalClient {
         const OPERATION: &str = "reserve ip";
         let path = path(&["projects", &self.0.project, "ips"]);
         let call = self.0.api.call(OPERATION, Method::POST, path).body(request);
-        timed(&self.0.meter, OPERATION, call.json()).await
+        let made = timed(&self.0.meter, OPERATION, call.json()).await?;
+        self.0.lately.reserved(&made);
+        Ok(made)
     }
 
     /// Releases a reservation. That it is gone already is success.
     pub async fn release(&self, id: &str) -> MetalResult<()> {
-        self.remove("release ip reservation", path(&["ips", id])).await
+        self.remove("release ip reservation", path(&["ips", id])).await?;
+        self.0.lately.released(id);
+        Ok(())
     }
 
     /// Puts an address of the project's reservations on a device. It must be on none.
@@ -92,7 +99,7 @@ impl MetalClient {
     }
 
     /// Deletes, and takes what is gone already for deleted.
-    pub(super) async fn remove(&self, operation: &'static str, path: String) -> MetalResult<()> {
+    async fn remove(&self, operation: &'static str, path: String) -> MetalResult<()> {
         let call = self.0.api.call(operation, Method::DELETE, path);
         let call = async {
             match call.send().await {

@@ -31,7 +31,7 @@ struct Page<T> {
 }
 
 /// All items of a list of devices or addresses.
-pub(super) async fn all<T: DeserializeOwned>(
+pub(super) async fn all<T: DeserializeOwned + Send>(
     api: &Client,
     operation: &'static str,
     path: &str,

@@ -70,9 +70,6 @@ pub struct Device {
     /// Its addresses, Elastic IPs among them.
     #[serde(deserialize_with = "nullable")]
     pub ip_addresses: Vec<IpAddress>,
-    /// Its tags.
-    #[serde(deserialize_with = "nullable")]
-    pub tags: Vec<String>,
     /// Its project.
     #[serde(deserialize_with = "nullable")]
     pub project: Href,
@@ -91,15 +88,6 @@ pub struct IpAddress {
     /// 4 or 6.
     #[serde(deserialize_with = "nullable")]
     pub address_family: u8,
-    /// How many bits of it are its network's.
-    #[serde(deserialize_with = "nullable")]
-    pub cidr: u8,
-    /// Its network.
-    #[serde(deserialize_with = "nullable")]
-    pub network: String,
-    /// The network's gateway.
-    #[serde(deserialize_with = "nullable")]
-    pub gateway: String,
     /// Whether the world can reach it.
     #[serde(deserialize_with = "nullable")]
     pub public: bool,
@@ -138,9 +126,6 @@ pub struct ParentBlock {
     /// How many bits of it count.
     #[serde(deserialize_with = "nullable")]
     pub cidr: u8,
-    /// The link to it.
-    #[serde(deserialize_with = "nullable")]
-    pub href: String,
 }
 
 /// A reserved block of addresses: an Elastic IP, or part of a VRF.
@@ -162,30 +147,15 @@ pub struct Reservation {
     /// How many bits of it are the block's.
     #[serde(deserialize_with = "nullable")]
     pub cidr: u8,
-    /// The block's network.
-    #[serde(deserialize_with = "nullable")]
-    pub network: String,
-    /// Whether the world can reach it.
-    #[serde(deserialize_with = "nullable")]
-    pub public: bool,
-    /// Whether it came with a device, so that it is no Elastic IP.
-    #[serde(deserialize_with = "nullable")]
-    pub management: bool,
     /// `created` when it can be used, `pending` or `denied` while or because nobody approved it.
     #[serde(deserialize_with = "nullable")]
     pub state: String,
-    /// What people wrote about it.
-    #[serde(deserialize_with = "nullable")]
-    pub details: String,
     /// Its tags, as they were given.
     #[serde(deserialize_with = "nullable")]
     pub tags: Vec<String>,
     /// Its region.
     #[serde(deserialize_with = "nullable")]
     pub metro: Place,
-    /// Its zone.
-    #[serde(deserialize_with = "nullable")]
-    pub facility: Place,
     /// Where its addresses are; mere links unless they were asked for.
     #[serde(deserialize_with = "nullable")]
     pub assignments: Vec<IpAddress>,
@@ -198,11 +168,6 @@ impl Reservation {
     /// Whether it is part of a VRF, and so none of our business.
     pub fn is_vrf(&self) -> bool {
         self.kind == "vrf"
-    }
-
-    /// Whether it carries all of these tags.
-    pub fn has_tags<S: AsRef<str>>(&self, tags: &[S]) -> bool {
-        tags.iter().all(|tag| self.tags.iter().any(|has| has == tag.as_ref()))
     }
 }
 
@@ -219,9 +184,6 @@ pub struct BgpConfig {
     /// The number that devices speak as.
     #[serde(deserialize_with = "nullable")]
     pub asn: u32,
-    /// `local` or `global`.
-    #[serde(deserialize_with = "nullable")]
-    pub deployment_type: String,
     /// The password of sessions, if there is one.
     #[serde(deserialize_with = "secret")]
     pub md5: Option<SecretString>,
@@ -247,12 +209,6 @@ pub struct BgpSession {
     /// `ipv4` or `ipv6`.
     #[serde(deserialize_with = "nullable")]
     pub address_family: String,
-    /// `unknown`, `up` or `down`, or one such word per switch.
-    #[serde(deserialize_with = "nullable")]
-    pub status: String,
-    /// The prefixes it has announced.
-    #[serde(deserialize_with = "nullable")]
-    pub learned_routes: Vec<String>,
     /// Its device.
     #[serde(deserialize_with = "nullable")]
     pub device: Href,
@@ -274,9 +230,6 @@ pub struct BgpNeighbor {
     /// The password, if there is one.
     #[serde(deserialize_with = "secret")]
     pub md5_password: Option<SecretString>,
-    /// Whether the peers are further away than one hop.
-    #[serde(deserialize_with = "nullable")]
-    pub multihop: bool,
     /// The number that the peers speak as.
     #[serde(deserialize_with = "nullable")]
     pub peer_as: u32,

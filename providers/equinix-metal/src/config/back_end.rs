@@ -1,7 +1,5 @@
 //! The `loadbalancer` setting: a URL whose scheme selects what gives Services their addresses.
 
-use super::values::bool;
-
 /// The metros that EMLB is offered in, and their location IDs.
 pub const EMLB_LOCATIONS: [(&str, &str); 3] = [
     ("da", "lctnloc--uxs0GLeAELHKV8GxO_AI"),
@@ -85,6 +83,15 @@ impl std::str::FromStr for BackEnd {
             }
             _ => Err(BackEndError::Scheme),
         }
+    }
+}
+
+/// A truth value as Go's `strconv.ParseBool` reads it.
+fn bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
     }
 }
 

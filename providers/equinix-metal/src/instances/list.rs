@@ -1,20 +1,13 @@
-//! The project's devices, listed once for all who ask at about the same time.
+//! What a list of the project's devices shows.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::sync::Mutex;
-use tokio::time::Instant;
-
-use crate::client::{Device, Href, IpAddress, MetalClient, MetalError, MetalResult};
+use crate::client::{Device, Href, IpAddress};
 
 /// What a list of the project's devices showed.
 #[derive(Debug)]
 pub(super) struct Listed {
-    /// When it was asked for.
-    at: Instant,
     devices: Vec<Device>,
     by_id: HashMap<String, usize>,
     by_host: HashMap<String, Vec<usize>>,
@@ -23,12 +16,12 @@ pub(super) struct Listed {
 }
 
 impl Listed {
-    fn new(at: Instant, mut devices: Vec<Device>) -> Self {
+    /// Of these devices.
+    pub(super) fn new(mut devices: Vec<Device>) -> Self {
         let mut seen = BTreeSet::new();
         // What moves from one page to the next while they are read comes twice.
         devices.retain(|device| !device.id.is_empty() && seen.insert(device.id.clone()));
         let mut listed = Self {
-            at,
             by_id: HashMap::new(),
             by_host: HashMap::new(),
             by_address: HashMap::new(),
@@ -72,7 +65,7 @@ impl Listed {
 
 /// Leaves of a device what is read: lists of thousands are kept.
 fn cut(device: &mut Device) {
-    (device.tags, device.project) = (Vec::new(), Href::default());
+    device.project = Href::default();
     let ips = std::mem::take(&mut device.ip_addresses).into_iter();
     let ips = ips.filter(|ip| !ip.address.is_empty()).map(|ip| IpAddress {
         address: ip.address,
@@ -82,55 +75,4 @@ fn cut(device: &mut Device) {
     });
     device.ip_addresses = ips.collect();
     device.ip_addresses.shrink_to_fit();
-}
-
-/// Lists devices, and keeps the last list for a while.
-pub(super) struct DeviceList {
-    client: MetalClient,
-    last: Mutex<Last>,
-}
-
-#[derive(Default)]
-struct Last {
-    listed: Option<Arc<Listed>>,
-    /// When the last try failed, and why.
-    failed: Option<(Instant, MetalError)>,
-}
-
-impl DeviceList {
-    pub(super) fn new(client: MetalClient) -> Self {
-        Self {
-            client,
-            last: Mutex::default(),
-        }
-    }
-
-    /// A list that was asked for at most `age` ago. Who comes while another one is asking waits for that answer, good or
-    /// bad.
-    pub(super) async fn get(&self, age: Duration) -> MetalResult<Arc<Listed>> {
-        let came = Instant::now();
-        let mut last = self.last.lock().await;
-        if let Some(listed) = &last.listed
-            && came.saturating_duration_since(listed.at) <= age
-        {
-            return Ok(Arc::clone(listed));
-        }
-        if let Some((at, error)) = &last.failed
-            && *at > came
-        {
-            return Err(error.clone());
-        }
-        let at = Instant::now();
-        match self.client.devices().await {
-            Ok(devices) => {
-                let listed = Arc::new(Listed::new(at, devices));
-                last.listed = Some(Arc::clone(&listed));
-                Ok(listed)
-            }
-            Err(error) => {
-                last.failed = Some((Instant::now(), error.clone()));
-                Err(error)
-            }
-        }
-    }
 }
