@@ -125,8 +125,8 @@ impl Shipped {
         let mut spec = json!({});
         if self.workload == Workload::Deployment {
             spec["replicas"] = json!(1);
-            // Its port is the host's: the old pod must be gone before the new one can have it.
-            spec["strategy"] = json!({"type": "Recreate"});
+            // One goes before one comes, however many there are: their port is the host's.
+            spec["strategy"] = json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}});
         }
         spec["selector"] = json!({"matchLabels": labels});
         spec["template"] = json!({"metadata": {"labels": labels}, "spec": self.pod()});
@@ -139,6 +139,7 @@ impl Shipped {
 
     /// The spec of the pod.
     pub fn pod(&self) -> Value {
+        // Not at the pod's own address: that is the node's, and a new node has none before this program initialised it.
         let probe =
             |path: &str| json!({"httpGet": {"host": "127.0.0.1", "path": path, "port": 10258, "scheme": "HTTPS"}});
         let exists = |key: &str| json!({"key": key, "operator": "Exists", "effect": "NoSchedule"});
@@ -178,6 +179,8 @@ impl Shipped {
                 "--authentication-skip-lookup=true",
                 "--cloud-config=/etc/cloud-sa/cloud-sa.json",
             ],
+            // Said although the network is the host's, so that the scheduler puts no two pods where one port is.
+            "ports": [{"name": "https", "containerPort": 10258, "hostPort": 10258}],
             "livenessProbe": probe("/livez"),
             "readinessProbe": probe("/readyz"),
             "resources": {"requests": {"cpu": "20m", "memory": "32Mi"}},

@@ -100,7 +100,7 @@ pub fn the_pod_of_the_chart_is_that_of_the_manifest(shipped: &Shipped) {
         let line = format!("            - {}\n", word.as_str().unwrap());
         assert!(template.contains(&line), "{word}");
     }
-    let recreate = (shipped.workload == Workload::Deployment).then_some("type: Recreate");
+    let rolling = (shipped.workload == Workload::Deployment).then_some("maxSurge: 0");
     let kind = format!("kind: {kind}");
     let lines = [
         kind.as_str(),
@@ -108,11 +108,12 @@ pub fn the_pod_of_the_chart_is_that_of_the_manifest(shipped: &Shipped) {
         "dnsPolicy: Default",
         "priorityClassName: system-cluster-critical",
         "terminationGracePeriodSeconds: 30",
+        "hostPort: 10258",
         "path: /livez",
         "path: /readyz",
         "mountPath: /etc/cloud-sa",
     ];
-    for line in lines.into_iter().chain(recreate) {
+    for line in lines.into_iter().chain(rolling) {
         assert!(template.contains(line), "{line}");
     }
 }

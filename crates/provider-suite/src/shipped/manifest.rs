@@ -3,9 +3,10 @@
 use cloud_provider::manager::{Options, flags::Parsed};
 use cloud_provider::names::TAINT_UNINITIALIZED;
 use k8s_openapi::api::core::v1::{PodSpec, Secret};
-use serde_json::Value;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use serde_json::{Value, json};
 
-use super::{Shipped, hold};
+use super::{Shipped, Workload, hold};
 use crate::provider::Provider;
 
 impl Shipped {
@@ -54,6 +55,23 @@ pub fn the_pod_runs_before_any_node_is_ready_and_can_do_no_harm(shipped: &Shippe
     assert!(flags.contains(&format!("--cloud-provider={}", shipped.provider)));
     assert!(flags.contains(&"--cloud-config=/etc/cloud-sa/cloud-sa.json".to_owned()));
     let container = &pod.containers[0];
+    assert_eq!(pod.host_network, Some(true));
+    let port = &container.ports.as_ref().unwrap()[0];
+    for probe in [&container.liveness_probe, &container.readiness_probe] {
+        let get = probe.as_ref().unwrap().http_get.as_ref().unwrap();
+        // A node that is not initialised has no address, and so its pods have none.
+        assert_eq!(
+            (get.host.as_deref(), get.scheme.as_deref()),
+            (Some("127.0.0.1"), Some("HTTPS"))
+        );
+        assert_eq!(get.port, IntOrString::Int(port.container_port));
+    }
+    // No two of them meet on one port: not where the scheduler puts them, and not while one takes another's place.
+    assert_eq!(port.host_port, Some(port.container_port));
+    if shipped.workload == Workload::Deployment {
+        let update = &shipped.workload()["spec"]["strategy"]["rollingUpdate"];
+        assert_eq!(*update, json!({"maxSurge": 0, "maxUnavailable": 1}));
+    }
     let mounts = container.volume_mounts.as_ref().unwrap();
     assert_eq!((mounts.len(), mounts[0].mount_path.as_str()), (1, "/etc/cloud-sa"));
     let security = container.security_context.as_ref().unwrap();
