@@ -114,12 +114,14 @@ struct Record {
 
 /// Somebody sees to a Service: it is being worked on, or failed and comes again by itself. A change of nodes does not
 /// bring that forward.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Turn {
     /// Whether nodes changed meanwhile, so that hosts are to be compared when it is over.
     nodes_changed: bool,
     /// When the cloud wants to be asked about it at the earliest, whoever wants to.
     not_before: Option<Instant>,
+    /// Why the last try failed, or what it waits for.
+    problem: Option<String>,
 }
 
 /// The controller. Clones share it.
@@ -232,6 +234,11 @@ impl ServiceController {
         );
     }
 
+    /// Why the last try for a Service failed, or what it waits for: for the debug page.
+    pub fn problem(&self, key: &str) -> Option<String> {
+        self.0.turns().get(key)?.problem.clone()
+    }
+
     async fn work(&self, stop: &CancellationToken) {
         loop {
             let work = tokio::select! {
@@ -250,7 +257,15 @@ impl ServiceController {
         if let Some(left) = inner.left_alone(work.key(), began) {
             return work.again_after(left);
         }
-        inner.turns().insert(work.key().clone(), Turn::default());
+        {
+            let mut turns = inner.turns();
+            let problem = turns.remove(work.key()).and_then(|turn| turn.problem);
+            let turn = Turn {
+                problem,
+                ..Turn::default()
+            };
+            turns.insert(work.key().clone(), turn);
+        }
         let span = debug_span!("reconcile", otel.name = "reconcile service", service = %work.key());
         let Err(error) = self.sync(work.key()).instrument(span).await else {
             info!(service = %work.key(), took = ?began.elapsed(), "finished syncing service");
@@ -259,10 +274,10 @@ impl ServiceController {
             }
             return work.finish();
         };
-        if let Some(turn) = inner.turns().get_mut(work.key()) {
-            turn.not_before = error.not_before();
-        }
         let text = kit::chain(&error);
+        if let Some(turn) = inner.turns().get_mut(work.key()) {
+            (turn.not_before, turn.problem) = (error.not_before(), Some(text.clone()));
+        }
         if error.is_pending() {
             info!(service = %work.key(), "waiting for the load balancer: {text}");
         } else {

@@ -89,7 +89,7 @@ impl Board {
             let services = store.list();
             services
                 .iter()
-                .filter_map(|service| ServiceState::of(service, None))
+                .filter_map(|service| ServiceState::of(service, inner.running.problem(&service.key())))
                 .collect()
         };
         State {

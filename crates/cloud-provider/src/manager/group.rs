@@ -31,6 +31,7 @@ pub(super) struct Running(Arc<Mutex<Inner>>);
 struct Inner {
     names: Vec<&'static str>,
     lifecycle: Option<LifecycleController>,
+    service: Option<ServiceController>,
 }
 
 impl Running {
@@ -47,6 +48,12 @@ impl Running {
             .as_ref()
             .map(LifecycleController::suspects)
             .unwrap_or_default()
+    }
+
+    /// What stands in the way of the Service with this key.
+    pub fn problem(&self, service: &str) -> Option<String> {
+        let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.service.as_ref()?.problem(service)
     }
 
     fn change(&self, change: impl FnOnce(&mut Inner)) {
@@ -134,6 +141,7 @@ fn controller(name: &str, options: &Options, shared: &Shared, running: &Running)
                 controller.is_some(),
                 "the cloud provider does not support external load balancers",
             );
+            running.change(|inner| inner.service.clone_from(&controller));
             controller.map(|one| boxed(one, |one, stop| async move { one.run(stop).await }))
         }
         names::ROUTE_CONTROLLER => {

@@ -36,6 +36,8 @@ async fn whoever_looks_sees_what_nodes_and_services_wait_for_and_what_was_asked_
         (services[0].name.as_str(), services[0].state),
         ("web", Delivery::Waiting)
     );
+    let problem = "failed to ensure load balancer: too many requests";
+    assert_eq!(services[0].problem.as_deref(), Some(problem));
     let ensured = state
         .calls
         .iter()
@@ -66,7 +68,7 @@ async fn whoever_looks_sees_what_nodes_and_services_wait_for_and_what_was_asked_
     minutes(1).await;
     let state = ran.board.state();
     let service = &state.services.as_ref().unwrap()[0];
-    assert_eq!(service.state, Delivery::Reached);
+    assert_eq!((service.state, service.problem.as_deref()), (Delivery::Reached, None));
     assert_eq!(service.addresses.len(), 1, "{service:?}");
     ran.stop.cancel();
     ran.ended.await.unwrap().unwrap();
