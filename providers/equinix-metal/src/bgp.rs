@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! project:  is BGP enabled, on what terms
-//! peering:  session ─► neighbours, network ─► with whom a node speaks     (many nodes: a survey from lists)
+//! survey:   sessions and networks of all devices, from lists
+//! peering:  session ─► neighbours, network ─► with whom a node speaks
 //! known:    what was seen of each node, and for how long it counts
 //! annotations:  what the node is told
 //! ```
@@ -12,19 +13,18 @@
 //! never taken for "not enabled".
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cloud_provider::announcers::Speaker;
 use cloud_provider::announcers::metallb::LABEL_HOST;
 use cloud_provider::data::Node;
-use cloud_provider::fresh::Fresh;
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1 as core;
 use kube::api::{Api, Patch, PatchParams};
 use secrecy::SecretString;
+use tokio::time::Instant;
 
-use crate::client::{MetalClient, MetalError};
+use crate::client::{MetalClient, MetalError, MetalResult};
 use crate::config::Annotations;
 use crate::provider_id;
 
@@ -33,19 +33,17 @@ mod error;
 mod known;
 mod peering;
 mod project;
+mod survey;
 
 pub use error::BgpError;
 
 use known::Memory;
-use peering::{Peering, Survey, look};
+use peering::{Peering, look};
 use project::Project;
+use survey::{CHECK, Networks, Sessions, Survey};
 
 /// How many nodes are looked at side by side.
 const AT_A_TIME: usize = 8;
-/// Up to so many nodes are asked about one by one; for more, lists cost less.
-const FEW: usize = 2;
-/// How old lists may be. Services that are looked after at the same time share them.
-const SHARED: Duration = Duration::from_secs(5);
 
 /// How BGP is to be spoken where the project does not speak it yet.
 #[derive(Clone, Debug)]
@@ -74,14 +72,16 @@ pub struct Bgp {
     client: MetalClient,
     settings: BgpSettings,
     memory: Memory,
-    survey: Fresh<Survey, MetalError>,
+    survey: Survey,
+    /// When the sessions of nodes that speak were found to be there still.
+    checked: Mutex<Option<Instant>>,
     project: Project,
 }
 
 /// What is the same for all nodes that are asked about together.
 struct Round {
-    /// What lists tell of them, or why they do not; nothing where each is asked about by itself.
-    survey: Option<Result<Arc<Survey>, MetalError>>,
+    /// What lists tell of them.
+    lists: MetalResult<(Arc<Sessions>, Option<Arc<Networks>>)>,
     /// A failure that concerns all nodes.
     tired: Mutex<Option<MetalError>>,
 }
@@ -107,8 +107,9 @@ impl Bgp {
         Self {
             client,
             settings,
-            memory: Memory::new(),
-            survey: Fresh::default(),
+            memory: Memory::default(),
+            survey: Survey::default(),
+            checked: Mutex::default(),
             project: Project::default(),
         }
     }
@@ -174,15 +175,18 @@ impl Bgp {
         failures
     }
 
-    /// Whether one of these nodes was not looked at yet, or too long ago, or does not say what it is to say.
+    /// Whether one of these nodes was not looked at yet, or too long ago, or does not say what it is to say; or whether it is
+    /// time to see if their sessions are there still.
     pub fn is_due(&self, nodes: &[Arc<Node>]) -> bool {
-        nodes.iter().any(|node| {
-            device_of(node).is_some_and(|device| match self.memory.recall(device) {
-                Some(Ok(peering)) => self.patch(node, Some(&peering)).is_some(),
-                Some(Err(_)) => false,
-                None => true,
+        let unchecked = self.checked().is_none_or(|at| at.elapsed() > CHECK);
+        (unchecked && !nodes.is_empty())
+            || nodes.iter().any(|node| {
+                device_of(node).is_some_and(|device| match self.memory.recall(device) {
+                    Some(Ok(peering)) => self.patch(node, Some(&peering)).is_some(),
+                    Some(Err(_)) => false,
+                    None => true,
+                })
             })
-        })
     }
 
     /// Forgets nodes that are gone.
@@ -191,17 +195,25 @@ impl Bgp {
             .keep(&nodes.iter().filter_map(|node| device_of(node)).collect());
     }
 
+    fn checked(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.checked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What is to be known before nodes are asked about one by one.
     async fn begin(&self, nodes: &[Arc<Node>]) -> Round {
-        let devices = nodes.iter().filter_map(|node| device_of(node));
-        let due = devices.filter(|device| self.memory.recall(device).is_none());
-        let survey = if due.take(FEW + 1).count() > FEW {
-            Some(self.survey.get(SHARED, Survey::take(&self.client)).await)
-        } else {
-            None
+        let lists = async {
+            let due = || {
+                let devices = nodes.iter().filter_map(|node| device_of(node));
+                devices.filter(|device| self.memory.recall(device).is_none()).count()
+            };
+            let sessions = self.survey.sessions(&self.client, due()).await?;
+            self.memory.doubt(&sessions);
+            *self.checked() = Some(sessions.at);
+            let networks = self.survey.networks(&self.client, due()).await?;
+            Ok((sessions, networks))
         };
         Round {
-            survey,
+            lists: lists.await,
             tired: Mutex::default(),
         }
     }
@@ -213,19 +225,15 @@ impl Bgp {
         };
         let tired = || round.tired.lock().unwrap_or_else(PoisonError::into_inner);
         let looked = async {
-            let survey = round.survey.as_ref().map(|survey| match survey {
-                Ok(survey) => Ok(&**survey),
-                Err(source) => Err(BgpError::Survey {
-                    project: self.client.project().to_owned(),
-                    source: source.clone(),
-                }),
-            });
-            let survey = survey.transpose()?;
+            let (sessions, networks) = round.lists.as_ref().map_err(|source| BgpError::Survey {
+                project: self.client.project().to_owned(),
+                source: source.clone(),
+            })?;
             if let Some(source) = tired().clone() {
                 let node = node.name.clone();
                 return Err(BgpError::Waiting { node, source });
             }
-            let looked = look(&self.client, &node.name, device, survey).await;
+            let looked = look(&self.client, &node.name, device, sessions, networks.as_deref()).await;
             if let Some(error) = looked.as_ref().err().and_then(BgpError::of_the_api) {
                 *tired() = Some(error.clone());
             }

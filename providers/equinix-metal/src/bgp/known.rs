@@ -10,10 +10,11 @@ use tokio::time::Instant;
 
 use super::error::BgpError;
 use super::peering::{Peering, Session};
+use super::survey::Sessions;
 
 /// How long what was seen of a node counts.
 const FRESH: Duration = Duration::from_mins(25);
-/// By which share of that a process may look later, so that those of many clusters do not march in step.
+/// By which share of that it may count longer, so that nodes which were seen together do not stay in step.
 const JITTER: f64 = 0.2;
 /// How long it counts when its session had just been made: peers may be late to show.
 const YOUNG: Duration = Duration::from_mins(1);
@@ -25,6 +26,7 @@ pub(super) type Known = Result<Peering, Arc<BgpError>>;
 
 #[derive(Clone)]
 struct Seen {
+    at: Instant,
     until: Instant,
     known: Known,
 }
@@ -35,22 +37,18 @@ impl Seen {
     }
 }
 
+/// For how long what is seen now is to count.
+fn fresh() -> Duration {
+    Backoff::new(FRESH, FRESH).jitter(JITTER).next().unwrap_or(FRESH)
+}
+
 type Slot = Arc<AsyncMutex<Option<Seen>>>;
 
 /// What is known about each device.
-pub(super) struct Memory {
-    fresh: Duration,
-    devices: Mutex<HashMap<String, Slot>>,
-}
+#[derive(Default)]
+pub(super) struct Memory(Mutex<HashMap<String, Slot>>);
 
 impl Memory {
-    pub fn new() -> Self {
-        Self {
-            fresh: Backoff::new(FRESH, FRESH).jitter(JITTER).next().unwrap_or(FRESH),
-            devices: Mutex::default(),
-        }
-    }
-
     /// What is known about a device. Who comes first looks if nothing counts any more, while the others wait.
     pub async fn get(
         &self,
@@ -63,12 +61,14 @@ impl Memory {
             return seen.known.clone();
         }
         let (counts, known) = match look.await {
-            Ok((peering, Session::Found)) => (self.fresh, Ok(peering)),
+            Ok((peering, Session::Found)) => (fresh(), Ok(peering)),
             Ok((peering, Session::Made)) => (YOUNG, Ok(peering)),
             Err(error) => (FAILED, Err(Arc::new(error))),
         };
+        let at = Instant::now();
         *slot = Some(Seen {
-            until: Instant::now() + counts,
+            at,
+            until: at + counts,
             known: known.clone(),
         });
         known
@@ -88,7 +88,20 @@ impl Memory {
         self.devices(|known| known.retain(|device, _| devices.contains(device.as_str())));
     }
 
+    /// Forgets devices that spoke when they were seen, and that this later list of sessions lacks.
+    pub fn doubt(&self, sessions: &Sessions) {
+        self.devices(|known| {
+            known.retain(|device, slot| {
+                let spoke_before = slot.try_lock().is_ok_and(|seen| {
+                    let seen = seen.as_ref();
+                    seen.is_some_and(|seen| seen.known.is_ok() && seen.at < sessions.at)
+                });
+                !spoke_before || sessions.has(device)
+            });
+        });
+    }
+
     fn devices<T>(&self, act: impl FnOnce(&mut HashMap<String, Slot>) -> T) -> T {
-        act(&mut self.devices.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

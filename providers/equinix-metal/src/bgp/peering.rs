@@ -1,13 +1,11 @@
 //! With whom a node speaks BGP, and how that is found out.
 
-use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
-
 use cloud_provider::helpers::Cidr;
 use secrecy::SecretString;
 
 use super::error::BgpError;
-use crate::client::{BgpNeighbor, BgpSession, Device, MetalClient, MetalResult};
+use super::survey::{Networks, Sessions, is_ipv4, private_network};
+use crate::client::{BgpNeighbor, MetalClient};
 
 /// A node's BGP sessions.
 #[derive(Clone, Debug)]
@@ -35,40 +33,20 @@ pub(super) enum Session {
     Made,
 }
 
-/// What lists tell of all devices of the project at once, in place of two requests for each.
-#[derive(Debug)]
-pub(super) struct Survey {
-    /// The devices that have a session.
-    sessions: HashSet<String>,
-    /// The devices' private networks.
-    networks: HashMap<String, Option<Cidr>>,
-}
-
-impl Survey {
-    /// Takes it: one request for the sessions, one for each thousand devices.
-    pub async fn take(client: &MetalClient) -> MetalResult<Self> {
-        let (sessions, devices) = futures::try_join!(client.project_bgp_sessions(), client.devices_with_blocks())?;
-        let sessions = sessions.iter().filter(|one| is_ipv4(one));
-        Ok(Self {
-            sessions: sessions.map(|one| one.device.id().to_owned()).collect(),
-            networks: devices
-                .into_iter()
-                .map(|device| (private_network(&device), device.id))
-                .map(|(network, id)| (id, network))
-                .collect(),
-        })
-    }
-}
-
-/// Finds out with whom a node speaks, and has it speak if it does not. What the survey does not show, this very device is
-/// asked about.
+/// Finds out with whom a node speaks, and has it speak if it does not. What lists do not show, this very device is asked
+/// about.
 pub(super) async fn look(
     client: &MetalClient,
     node: &str,
     device: &str,
-    survey: Option<&Survey>,
+    sessions: &Sessions,
+    networks: Option<&Networks>,
 ) -> Result<(Peering, Session), BgpError> {
-    let session = ensure_session(client, node, device, survey).await?;
+    let session = if sessions.has(device) {
+        Session::Found
+    } else {
+        make_session(client, node, device).await?
+    };
     let neighbors = client
         .bgp_neighbors(device)
         .await
@@ -78,7 +56,7 @@ pub(super) async fn look(
         })?;
     let neighbor = neighbors.into_iter().find(|one| one.address_family == 4);
     let neighbor = neighbor.ok_or_else(|| BgpError::NoNeighbor(device.to_owned()))?;
-    let network = if let Some(network) = survey.and_then(|survey| survey.networks.get(device)) {
+    let network = if let Some(network) = networks.and_then(|networks| networks.get(device)) {
         *network
     } else {
         let described = client.device_with_blocks(device).await;
@@ -90,36 +68,21 @@ pub(super) async fn look(
     Ok((peering(neighbor, network), session))
 }
 
-async fn ensure_session(
-    client: &MetalClient,
-    node: &str,
-    device: &str,
-    survey: Option<&Survey>,
-) -> Result<Session, BgpError> {
+async fn make_session(client: &MetalClient, node: &str, device: &str) -> Result<Session, BgpError> {
     let failed = |source| BgpError::Session {
         node: node.to_owned(),
         source,
     };
-    let has_one = async || -> Result<bool, BgpError> {
-        let sessions = client.bgp_sessions(device).await.map_err(failed)?;
-        Ok(sessions.iter().any(is_ipv4))
+    let Err(error) = client.create_bgp_session(device, "ipv4").await else {
+        return Ok(Session::Made);
     };
-    let found = match survey {
-        Some(survey) => survey.sessions.contains(device),
-        None => has_one().await?,
-    };
-    if found {
-        return Ok(Session::Found);
+    // Refused because there is one already, or made although the answer was lost?
+    let sessions = client.bgp_sessions(device).await.map_err(failed)?;
+    match sessions.iter().any(is_ipv4) {
+        false => Err(failed(error)),
+        true if error.is_ambiguous() => Ok(Session::Made),
+        true => Ok(Session::Found),
     }
-    match client.create_bgp_session(device, "ipv4").await {
-        // Refused because there is one already, or made although the answer was lost?
-        Err(error) if !has_one().await? => Err(failed(error)),
-        _ => Ok(Session::Made),
-    }
-}
-
-fn is_ipv4(session: &BgpSession) -> bool {
-    session.address_family == "ipv4"
 }
 
 fn peering(neighbor: BgpNeighbor, network: Option<Cidr>) -> Peering {
@@ -136,25 +99,12 @@ fn peering(neighbor: BgpNeighbor, network: Option<Cidr>) -> Peering {
     }
 }
 
-/// The block that a device's private management address was taken from.
-fn private_network(device: &Device) -> Option<Cidr> {
-    let address = device
-        .ip_addresses
-        .iter()
-        .find(|one| !one.public && one.management && one.address_family == 4)?;
-    let _: IpAddr = address.parent_block.network.parse().ok()?;
-    format!("{}/{}", address.parent_block.network, address.parent_block.cidr)
-        .parse()
-        .ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_device_without_a_private_network_has_none() {
-        assert_eq!(private_network(&Device::default()), None);
+    fn peers_are_sorted_as_the_original_numbers_them() {
         let neighbor = BgpNeighbor {
             peer_ips: vec!["169.254.255.2".to_owned(), "169.254.255.1".to_owned()],
             ..BgpNeighbor::default()

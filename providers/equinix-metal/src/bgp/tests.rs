@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use cloud_http::Transport;
 use cloud_sim::{Fault, Network};
@@ -160,11 +161,22 @@ async fn many_nodes_are_looked_up_in_lists_and_only_once() {
         requests([lists[0], lists[1], each[1]]),
         "after a restart"
     );
-    // However large the jitter.
-    for (passed, due) in [(20, false), (12, true)] {
-        minutes(passed).await;
-        assert_eq!(bgp.is_due(&world.nodes()), due);
-    }
+    minutes(20).await;
+    assert!(bgp.is_due(&world.nodes()));
+    world.all_speak(&bgp).await;
+    assert_eq!(
+        world.asked(),
+        requests([lists[0]]),
+        "whether the sessions are there still"
+    );
+    assert!(!bgp.is_due(&world.nodes()));
+    minutes(11).await;
+    world.all_speak(&bgp).await;
+    assert_eq!(
+        world.asked(),
+        requests([lists[0], lists[1], each[1]]),
+        "half an hour later"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -181,7 +193,6 @@ async fn one_new_node_does_not_take_lists_of_all() {
     let expected = [
         ("GET devices", 1),
         ("GET devices/bgp/neighbors", 1),
-        ("GET devices/bgp/sessions", 1),
         ("POST devices/bgp/sessions", 1),
     ];
     assert_eq!(world.asked(), requests(expected));
@@ -285,8 +296,48 @@ async fn peers_of_a_new_session_that_are_late_are_told_a_minute_later() {
     assert!(bgp.is_due(&world.nodes()));
     world.all_speak(&bgp).await;
     assert_eq!(world.annotation("n0", "bgp-peers-1-peer-ip"), "169.254.255.2");
-    minutes(20).await;
+    minutes(3).await;
     assert!(!bgp.is_due(&world.nodes()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_somebody_deleted_is_made_again_within_minutes() {
+    let world = World::new(10);
+    let bgp = world.bgp();
+    bgp.enable_project().await.unwrap();
+    world.all_speak(&bgp).await;
+    minutes(2).await;
+    world.all_speak(&bgp).await;
+    let mut state = world.sim.state();
+    state["sessions"].as_array_mut().unwrap().remove(3);
+    world.sim.replace(state).unwrap();
+    assert_eq!(world.sim.bgp_sessions().len(), 9);
+    minutes(6).await;
+    assert!(bgp.is_due(&world.nodes()));
+    world.asked();
+    world.all_speak(&bgp).await;
+    assert_eq!(world.sim.bgp_sessions().len(), 10);
+    let asked = world.asked();
+    assert_eq!(
+        (asked["POST devices/bgp/sessions"], asked["GET devices/bgp/neighbors"]),
+        (1, 1)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_lacks_sessions_changes_nothing() {
+    let world = World::new(5);
+    let bgp = world.bgp();
+    bgp.enable_project().await.unwrap();
+    world.all_speak(&bgp).await;
+    let empty = Fault::status(200).body(json!({"bgp_sessions": []}));
+    let fault = empty.on("GET", "/projects/[^/]+/bgp/sessions$").always();
+    world.sim.front().inject(fault).unwrap();
+    for _ in 0..4 {
+        minutes(6).await;
+        world.all_speak(&bgp).await;
+        assert_eq!(world.sim.bgp_sessions().len(), 5);
+    }
 }
 
 #[tokio::test(start_paused = true)]
