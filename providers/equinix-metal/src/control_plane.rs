@@ -202,17 +202,25 @@ impl ControlPlane {
         let services: Api<core::Service> = Api::namespaced(context.client.clone(), SYSTEM_NAMESPACE);
         if let Some(wanted) = mirror::service(source, ports, way, known.as_deref()) {
             info!("applying the Service of the control plane");
-            if let Some(known) = &known
-                && mirror::has_foreign_ports(known, &wanted)
-            {
+            let first = match known.as_deref() {
+                // The next write, or the next process, makes it a load balancer again.
+                Some(known) if mirror::must_lose_class(way, known) => {
+                    let ports = &wanted["spec"]["ports"];
+                    Some(json!({ "spec": { "type": "ClusterIP", "loadBalancerIP": null, "ports": ports } }))
+                }
                 // Applying adds to ports that somebody else wrote, and two of one name are refused.
-                let ports = json!({ "spec": { "ports": wanted["spec"]["ports"] } });
+                Some(known) if mirror::has_foreign_ports(known, &wanted) => {
+                    Some(json!({ "spec": { "ports": wanted["spec"]["ports"] } }))
+                }
+                _ => None,
+            };
+            if let Some(first) = first {
                 let replace = PatchParams {
                     field_manager: Some(MANAGER.to_owned()),
                     ..PatchParams::default()
                 };
                 services
-                    .patch(CONTROL_PLANE_SERVICE, &replace, &Patch::Merge(ports))
+                    .patch(CONTROL_PLANE_SERVICE, &replace, &Patch::Merge(first))
                     .await
                     .map_err(|error| MirrorError::Service(Box::new(error)))?;
             }

@@ -13,8 +13,12 @@ use async_trait::async_trait;
 use cloud_provider::cluster::{self, SYSTEM_NAMESPACE};
 use cloud_provider::data::{Node, Service};
 use cloud_provider::{Balancer, CloudError, Context, LoadBalancers, OwnedBalancer};
+use k8s_openapi::api::core::v1 as core;
 use kit::Class;
-use kube_kit::Recorder;
+use kube::api::{Api, Patch, PatchParams};
+use kube_kit::{Recorder, retry};
+use serde_json::{Map, Value, json};
+use tracing::warn;
 
 use crate::client::MetalClient;
 use crate::config::{BackEnd, Config};
@@ -23,8 +27,8 @@ use crate::reservations;
 mod eip;
 mod emlb;
 
-pub use eip::ANNOTATION_ASSIGNED;
-pub(crate) use emlb::is_control_plane_node;
+pub use eip::{ANNOTATION_ASSIGNED, ANNOTATION_RESERVATION};
+pub(crate) use emlb::{ANNOTATION_ID, is_control_plane_node};
 
 /// Whose events they are.
 pub(crate) const COMPONENT: &str = "cloud-provider-equinix-metal";
@@ -139,6 +143,7 @@ impl LoadBalancers for MetalLoadBalancers {
 
     async fn ensure(&self, _cluster: &str, service: &Service, nodes: &[Arc<Node>]) -> Result<Balancer, CloudError> {
         let running = self.running()?;
+        check_families(running, service)?;
         let result = match &running.kind {
             Kind::Eip(balancers) => balancers.ensure(running, service, nodes).await,
             Kind::Emlb(balancers) => balancers.ensure(running, service, nodes).await,
@@ -168,6 +173,54 @@ impl LoadBalancers for MetalLoadBalancers {
             Kind::Eip(balancers) => balancers.list(running).await.map(Some),
             Kind::Emlb(balancers) => balancers.list(running).await.map(Some),
         }
+    }
+}
+
+/// Addresses are IPv4 here. A Service that has both families gets one, and its user is told; one that has IPv6 alone is
+/// refused before anything is paid for: nothing in the cluster would answer at the address.
+fn check_families(running: &Running, service: &Service) -> Result<(), CloudError> {
+    let has = |family: &str| service.ip_families.iter().any(|one| one == family);
+    if is_control_plane(service) || !has("IPv6") {
+        return Ok(());
+    }
+    if !has("IPv4") {
+        let text = "load balancers of Equinix Metal have IPv4 addresses, and the service has IPv6 alone: \
+                    add IPv4 to spec.ipFamilies";
+        return Err(CloudError::new(Class::Invalid, text));
+    }
+    let text = "load balancers of Equinix Metal have IPv4 addresses: the service is not reachable from outside by IPv6";
+    running.recorder.warning(&service.reference(), "IPv6NotSupported", text);
+    Ok(())
+}
+
+/// Tells that of all these nodes none is to have a Service's traffic.
+fn tell_nobody_selected(running: &Running, service: &Service, nodes: usize) {
+    let text = format!("bgpNodeSelector matches none of {nodes} nodes: nobody answers at the service's address");
+    warn!(service = %service.key(), "{text}");
+    running.recorder.warning(&service.reference(), "NoNodeSelected", text);
+}
+
+/// Writes annotations of a Service, or takes them away; nothing when they are as they should be. A Service that is gone
+/// needs none.
+async fn annotate(running: &Running, service: &Service, wanted: &[(&str, Option<&str>)]) -> Result<(), CloudError> {
+    let differs = |(key, value): &&(&str, Option<&str>)| service.annotations.get(*key).map(String::as_str) != *value;
+    let changes = wanted.iter().filter(differs);
+    let changes: Map<String, Value> = changes.map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
+    if changes.is_empty() {
+        return Ok(());
+    }
+    // Another Service of the same name answers with a conflict.
+    let patch = json!({ "metadata": { "uid": service.uid, "annotations": changes } });
+    let api: Api<core::Service> = Api::namespaced(running.context.client.clone(), &service.namespace);
+    match api
+        .patch_metadata(&service.name, &PatchParams::default(), &Patch::Merge(patch))
+        .await
+    {
+        Err(error) if retry::is_not_found(&error) => Ok(()),
+        result => result.map(drop).map_err(|error| {
+            let text = format!("failed to update service {}", service.key());
+            CloudError::new(retry::class(&error), text).because(error)
+        }),
     }
 }
 

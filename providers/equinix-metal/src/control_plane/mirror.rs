@@ -7,7 +7,7 @@ use cloud_provider::data::{Service, ServicePort};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointPort, EndpointSlice};
 use serde_json::{Value, json};
 
-use crate::load_balancers::CONTROL_PLANE_SERVICE;
+use crate::load_balancers::{ANNOTATION_ID, CONTROL_PLANE_SERVICE};
 use cloud_provider::cluster::SYSTEM_NAMESPACE;
 
 /// Keeps other announcers of addresses away from the Service.
@@ -19,8 +19,6 @@ const NO_POOL: &str = "disabled-metallb-do-not-use-any-address-pool";
 const LABEL_SERVICE: &str = "kubernetes.io/service-name";
 const LABEL_MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 const MANAGED_BY: &str = "cloud-provider-equinix-metal";
-/// On the Service: the load balancer to use.
-const ANNOTATION_BALANCER: &str = "equinix.com/loadbalancerID";
 
 /// The ports of the API server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +66,7 @@ pub(super) fn service(source: &Service, ports: Ports, way: &Way, known: Option<&
             }
         }
         Way::Balancer(id) => {
-            annotations.insert(ANNOTATION_BALANCER, id);
+            annotations.insert(ANNOTATION_ID, id);
         }
     }
     if known.is_some_and(|known| is_same(known, &wanted, way, &annotations)) {
@@ -100,7 +98,7 @@ fn is_same(known: &Service, ports: &[ServicePort], way: &Way, annotations: &BTre
     };
     let address = match way {
         Way::Address(address) => known.load_balancer_ip == *address,
-        Way::Balancer(_) => true,
+        Way::Balancer(_) => known.class.is_none(),
     };
     let has = |(key, value): (&&str, &&str)| known.annotations.get(*key).is_some_and(|known| known == value);
     address
@@ -117,6 +115,12 @@ pub(super) fn has_foreign_ports(known: &Service, wanted: &Value) -> bool {
         wanted.into_iter().flatten().any(same)
     };
     known.kind == "LoadBalancer" && !known.ports.iter().all(is_wanted)
+}
+
+/// Whether a Service must stop being a load balancer for a moment to become the wanted one: it has the class that keeps the
+/// service controller away, which is now to see to it. The class of a load balancer never changes; it goes with the type.
+pub(super) fn must_lose_class(way: &Way, known: &Service) -> bool {
+    matches!(way, Way::Balancer(_)) && known.kind == "LoadBalancer" && known.class.is_some()
 }
 
 /// The status to be applied; nothing when it is as it should be, and where the service controller sees to it.

@@ -10,29 +10,27 @@ use std::time::Duration;
 
 use cloud_provider::data::{AddressType, Ingress, Node, Service};
 use cloud_provider::{Balancer, CloudError, OwnedBalancer};
-use k8s_openapi::api::core::v1 as core;
 use kit::Class;
-use kube::api::{Api, Patch, PatchParams};
-use kube_kit::retry;
-use serde_json::json;
 use tracing::info;
 
-use super::{Running, is_control_plane};
-use crate::client::emlb::{EmlbClient, LoadBalancer, NewOrigin};
+use super::{Running, annotate, is_control_plane, tell_nobody_selected};
+use crate::client::emlb::{EmlbClient, LoadBalancer};
 use crate::client::{MetalClient, MetalError, MetalResult};
 use crate::config::{Config, EMLB_LOCATIONS};
 use crate::reservations::{USAGE_TAG, balancer_name, cluster_tag, service_tag};
 
+mod act;
 mod plan;
 
-use plan::{Action, Backend, Listener, Observed, SeenPool, plan};
+use act::Writer;
+use plan::{Backend, Listener, Observed, SeenPool, plan};
 
 /// The provider of load balancers, to the API.
 const PROVIDER: &str = "loadpvd-gOB_-byp5ebFo7A3LHv2B";
 /// On a Service: the ID of its load balancer.
-pub const ANNOTATION_ID: &str = "equinix.com/loadbalancerID";
+pub(crate) const ANNOTATION_ID: &str = "equinix.com/loadbalancerID";
 /// On a Service: the metro of its load balancer.
-pub const ANNOTATION_METRO: &str = "equinix.com/loadbalancerMetro";
+const ANNOTATION_METRO: &str = "equinix.com/loadbalancerMetro";
 /// How soon a load balancer without an address is looked at again.
 const ADDRESS: Duration = Duration::from_secs(5);
 /// On nodes that run the control plane.
@@ -56,6 +54,10 @@ impl EmlbBalancers {
             config: Arc::clone(config),
             metro: metro.to_owned(),
         }
+    }
+
+    fn writer<'a>(&'a self, running: &'a Running) -> Writer<'a> {
+        Writer::new(&self.client, &running.context.fence)
     }
 
     pub async fn get(&self, running: &Running, service: &Service) -> Result<Option<Balancer>, CloudError> {
@@ -106,17 +108,20 @@ impl EmlbBalancers {
             }
             None => self.create(running, &name).await?,
         };
-        self.annotate(running, service, Some(&balancer.id)).await?;
+        let noted = [
+            (ANNOTATION_ID, Some(balancer.id.as_str())),
+            (ANNOTATION_METRO, Some(self.metro.as_str())),
+        ];
+        annotate(running, service, &noted).await?;
+        let writer = self.writer(running);
         let observed = self.observe(&balancer).await?;
         for action in plan(&observed, &wanted, balancer.name == name) {
-            running.context.fence.check()?;
-            self.act(&balancer, action).await?;
+            writer.act(&balancer.id, action).await?;
         }
         if balancer.name == name {
             // Of a try whose answer was lost.
             for spare in self.by_name(&name).await?.iter().filter(|one| one.id != balancer.id) {
-                running.context.fence.check()?;
-                self.client.delete_load_balancer(&spare.id).await?;
+                writer.delete(&spare.id).await?;
             }
         }
         let ingress = ingress(&balancer);
@@ -135,8 +140,7 @@ impl EmlbBalancers {
             );
             CloudError::new(Class::Invalid, text)
         })?;
-        running.context.fence.check()?;
-        let id = self.client.create_load_balancer(name, location, PROVIDER).await?;
+        let id = self.writer(running).create(name, location, PROVIDER).await?;
         Ok(LoadBalancer {
             id,
             name: name.to_owned(),
@@ -144,7 +148,8 @@ impl EmlbBalancers {
         })
     }
 
-    /// Every port of the Service, and where its traffic goes: each external address of each node.
+    /// Every port of the Service, and where its traffic goes: each external address of each of these nodes that is selected.
+    /// Nodes that are excluded from load balancers are not among them, those of the control plane no more than others.
     fn listeners(
         &self,
         running: &Running,
@@ -152,26 +157,19 @@ impl EmlbBalancers {
         nodes: &[Arc<Node>],
     ) -> Result<Vec<Listener>, CloudError> {
         let invalid = |text: String| CloudError::new(Class::Invalid, text);
-        let control_plane: Vec<Arc<Node>> = if is_control_plane(service) {
-            running
-                .context
-                .nodes
-                .list()
-                .into_iter()
-                .filter(|node| is_control_plane_node(node))
-                .collect()
+        let selected: Vec<&Arc<Node>> = if is_control_plane(service) {
+            // Any node leads to the API servers; theirs are the shortest way.
+            let own: Vec<&Arc<Node>> = nodes.iter().filter(|node| is_control_plane_node(node)).collect();
+            if own.is_empty() { nodes.iter().collect() } else { own }
         } else {
-            Vec::new()
+            let matches = |node: &&Arc<Node>| self.config.bgp_nodes.matches(&node.labels);
+            nodes.iter().filter(matches).collect()
         };
-        let nodes = if control_plane.is_empty() {
-            nodes
-        } else {
-            &control_plane
-        };
-        let selected = |node: &&Arc<Node>| is_control_plane(service) || self.config.bgp_nodes.matches(&node.labels);
-        let targets: BTreeSet<&str> = nodes
+        if selected.is_empty() && !nodes.is_empty() {
+            tell_nobody_selected(running, service, nodes.len());
+        }
+        let targets: BTreeSet<&str> = selected
             .iter()
-            .filter(selected)
             .flat_map(|node| &node.addresses)
             .filter(|address| address.kind == AddressType::ExternalIp)
             .map(|address| address.address.as_str())
@@ -230,92 +228,12 @@ impl EmlbBalancers {
         })
     }
 
-    async fn act(&self, balancer: &LoadBalancer, action: Action) -> Result<(), CloudError> {
-        let client = &self.client;
-        match action {
-            Action::Open {
-                number,
-                name,
-                pools,
-                create,
-            } => {
-                let mut ids = pools;
-                for wanted in create {
-                    let id = client.create_pool(&wanted.name, wanted.protocol).await?;
-                    self.fill(&id, &wanted.name, 0, wanted.backends).await?;
-                    ids.push(id);
-                }
-                let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-                client.create_port(&balancer.id, &name, number, &ids).await?;
-            }
-            Action::Attach { port, pools, create } => {
-                let mut ids = pools;
-                for wanted in create {
-                    let id = client.create_pool(&wanted.name, wanted.protocol).await?;
-                    self.fill(&id, &wanted.name, 0, wanted.backends).await?;
-                    ids.push(id);
-                }
-                let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-                client.change_port_pools(&port, &ids, &[]).await?;
-            }
-            Action::Fill {
-                pool,
-                name,
-                next,
-                backends,
-            } => self.fill(&pool, &name, next, backends).await?,
-            Action::DeleteOrigin(id) => client.delete_origin(&id).await?,
-            Action::DeletePool(id) => client.delete_pool(&id).await?,
-            Action::DeletePort(id) => client.delete_port(&id).await?,
-        }
-        Ok(())
-    }
-
-    async fn fill(&self, pool: &str, name: &str, next: usize, backends: Vec<Backend>) -> Result<(), CloudError> {
-        for (backend, index) in backends.into_iter().zip(next..) {
-            let origin = NewOrigin {
-                name: format!("{name}-origin-{index}"),
-                target: backend.target,
-                port_number: backend.port,
-            };
-            self.client.create_origin(pool, &origin).await?;
-        }
-        Ok(())
-    }
-
-    /// Writes to the Service which load balancer it has; nothing takes away what stands there.
-    async fn annotate(&self, running: &Running, service: &Service, id: Option<&str>) -> Result<(), CloudError> {
-        let has = |key: &str| service.annotations.get(key).map(String::as_str);
-        let metro = id.map(|_| self.metro.as_str());
-        if has(ANNOTATION_ID) == id && has(ANNOTATION_METRO) == metro {
-            return Ok(());
-        }
-        let patch = json!({ "metadata": {
-            "uid": service.uid,
-            "annotations": { ANNOTATION_ID: id, ANNOTATION_METRO: metro },
-        } });
-        let api: Api<core::Service> = Api::namespaced(running.context.client.clone(), &service.namespace);
-        match api
-            .patch_metadata(&service.name, &PatchParams::default(), &Patch::Merge(patch))
-            .await
-        {
-            Err(error) if retry::is_not_found(&error) => Ok(()),
-            result => result.map(|_| ()).map_err(|error| {
-                CloudError::new(
-                    retry::class(&error),
-                    format!("failed to update service {}", service.key()),
-                )
-                .because(error)
-            }),
-        }
-    }
-
     pub async fn delete(&self, running: &Running, service: &Service) -> Result<(), CloudError> {
         if is_control_plane(service) {
             // The load balancer is the user's, and the Service comes back.
             return Ok(());
         }
-        let name = balancer_name(&running.cluster, service);
+        let (name, writer) = (balancer_name(&running.cluster, service), self.writer(running));
         let mut ours: BTreeSet<String> = self.by_name(&name).await?.into_iter().map(|one| one.id).collect();
         if let Some(id) = named(service)
             && let Some(balancer) = gone_is_none(self.client.load_balancer(id).await)?
@@ -330,8 +248,7 @@ impl EmlbBalancers {
                     .filter_map(|port| u16::try_from(port.port).ok())
                     .collect();
                 for action in plan::leave(&self.observe(&balancer).await?, &ports) {
-                    running.context.fence.check()?;
-                    self.act(&balancer, action).await?;
+                    writer.act(&balancer.id, action).await?;
                 }
             }
         }
@@ -343,21 +260,17 @@ impl EmlbBalancers {
             .iter()
             .filter(|pool| pool.name.starts_with(&prefix))
         {
-            running.context.fence.check()?;
-            self.client.delete_pool(&pool.id).await?;
+            writer.act("", plan::Action::DeletePool(pool.id.clone())).await?;
         }
         for id in ours {
-            running.context.fence.check()?;
-            self.client.delete_load_balancer(&id).await?;
+            writer.delete(&id).await?;
         }
-        self.annotate(running, service, None).await
+        annotate(running, service, &[(ANNOTATION_ID, None), (ANNOTATION_METRO, None)]).await
     }
 
     pub async fn list(&self, running: &Running) -> Result<Vec<OwnedBalancer>, CloudError> {
-        let (prefix, suffix) = (
-            format!("{USAGE_TAG}:service="),
-            format!(":{}", cluster_tag(&running.cluster)),
-        );
+        let cluster = cluster_tag(&running.cluster);
+        let (prefix, suffix) = (format!("{USAGE_TAG}:service="), format!(":{cluster}"));
         let mut owned: Vec<OwnedBalancer> = Vec::new();
         let service_of = |name: &str| {
             let services = running.context.services.list();

@@ -1,16 +1,21 @@
 //! Which address a Service gets, decided from its object and the project's reservations.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use cloud_provider::CloudError;
-use cloud_provider::announcers::{AddressNames, is_requested};
+use cloud_provider::announcers::{AddressNames, assigned, is_requested};
 use cloud_provider::data::Service;
 use cloud_provider::helpers::Cidr;
 use kit::Class;
 
-use super::{ANNOTATION_ADDRESS, ANNOTATION_TAG, APPROVAL, host};
+use super::reserved::noted;
+use super::{ANNOTATION_ADDRESS, ANNOTATION_TAG, host};
 use crate::client::Reservation;
-use crate::reservations::{contains, find, is_usable, network};
+use crate::reservations::{USAGE_TAG, contains, find, is_usable, network};
+
+/// How soon a reservation that somebody has to approve is looked at again.
+const APPROVAL: Duration = Duration::from_mins(1);
 
 /// What the choice is made from.
 pub(super) struct Asked<'a> {
@@ -109,22 +114,33 @@ pub(super) fn choose(asked: &Asked<'_>) -> Result<Choice, CloudError> {
     })
 }
 
+fn annotation<'a>(service: &'a Service, key: &str) -> Option<&'a str> {
+    let text = service.annotations.get(key)?.trim();
+    Some(text).filter(|text| !text.is_empty())
+}
+
+/// Whether the user asks for an address by annotation.
+pub(super) fn is_asked_for_by_annotation(service: &Service) -> bool {
+    [ANNOTATION_ADDRESS, ANNOTATION_TAG]
+        .iter()
+        .any(|key| annotation(service, key).is_some())
+}
+
 /// What the user asks for: by annotation, or in the spec. What stands in the spec and is reserved under the Service's own
 /// tags was written there by us, or by the Go program.
 fn requested(asked: &Asked<'_>, ours: &[&Reservation]) -> Result<Option<String>, CloudError> {
     let service = asked.service;
-    let annotation = |key: &str| service.annotations.get(key).filter(|text| !text.trim().is_empty());
-    if let Some(address) = annotation(ANNOTATION_ADDRESS) {
-        return Ok(Some(address.clone()));
+    if let Some(address) = annotation(service, ANNOTATION_ADDRESS) {
+        return Ok(Some(address.to_owned()));
     }
-    if let Some(tag) = annotation(ANNOTATION_TAG) {
-        let found = find(asked.reservations, &[tag.trim().to_owned()], "");
+    if let Some(tag) = annotation(service, ANNOTATION_TAG) {
+        let found = find(asked.reservations, &[tag.to_owned()], "");
         let address = found.first().map(|one| one.address.clone());
-        let missing = || CloudError::new(Class::NotFound, format!("no IP found with tag '{}'", tag.trim()));
+        let missing = || CloudError::new(Class::NotFound, format!("no IP found with tag '{tag}'"));
         return address.ok_or_else(missing).map(Some);
     }
     if !is_requested(asked.names, service) {
-        return Ok(None);
+        return Ok(disowned(asked));
     }
     let by_us = service
         .load_balancer_ip
@@ -133,10 +149,21 @@ fn requested(asked: &Asked<'_>, ours: &[&Reservation]) -> Result<Option<String>,
     Ok((!by_us).then(|| service.load_balancer_ip.clone()))
 }
 
+/// The address of a Service whose reservation has lost our tags: it is whoever's who took them off, and stays in use. Where
+/// it has the tags of another Service or cluster, this one is a copy of that, and gets its own.
+fn disowned(asked: &Asked<'_>) -> Option<String> {
+    let id = noted(asked.service)?;
+    let address = assigned(asked.names, asked.service)?;
+    let reservation = asked.reservations.iter().find(|one| one.id == id)?;
+    let has_it = address.parse().is_ok_and(|address| contains(reservation, address));
+    let ours = reservation.tags.iter().any(|tag| tag == USAGE_TAG);
+    (has_it && !ours && !reservation.is_vrf()).then(|| address.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load_balancers::ANNOTATION_ASSIGNED;
+    use crate::load_balancers::{ANNOTATION_ASSIGNED, ANNOTATION_RESERVATION};
     use crate::reservations;
 
     fn names() -> AddressNames {
@@ -261,6 +288,24 @@ mod tests {
             assert_eq!(choice(&service, reservations).unwrap(), expected, "{what}");
         }
         let other_cluster = reservation("192.0.2.5", &reservations::tags("other", &plain), "");
+        let given_by = |id: &str| service("192.0.2.5", &[mark("192.0.2.5"), (ANNOTATION_RESERVATION, id)]);
+        let copy = given_by("id-192.0.2.5");
+        assert_eq!(
+            choice(&copy, std::slice::from_ref(&other_cluster)).unwrap(),
+            Choice::Reserve,
+            "a copy of another cluster's Service"
+        );
+        let disowned = reservation("192.0.2.5", &[], "");
+        assert_eq!(
+            choice(&copy, std::slice::from_ref(&disowned)).unwrap(),
+            asked_for("192.0.2.5", true),
+            "somebody took the tags off"
+        );
+        assert_eq!(
+            choice(&given_by("id-192.0.2.77"), &[disowned]).unwrap(),
+            Choice::Reserve,
+            "not the one that it was given"
+        );
         assert_eq!(choice(&plain, &[other_cluster]).unwrap(), Choice::Reserve, "#154");
     }
 
