@@ -13,8 +13,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-/// One request over TLS, trusting the certificate at `trusted`.
-async fn get(port: u16, path: &str, token: Option<&str>, trusted: &std::path::Path) -> Option<String> {
+/// One request over TLS, trusting the certificate at `trusted`. With a body it puts, else it gets.
+async fn send(
+    port: u16,
+    path: &str,
+    body: Option<&str>,
+    token: Option<&str>,
+    trusted: &std::path::Path,
+) -> Option<String> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(CertificateDer::pem_file_iter(trusted).ok()?.flatten());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -31,7 +37,11 @@ async fn get(port: u16, path: &str, token: Option<&str>, trusted: &std::path::Pa
     let bearer = token
         .map(|token| format!("authorization: Bearer {token}\r\n"))
         .unwrap_or_default();
-    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{bearer}connection: close\r\n\r\n");
+    let (method, body) = body.map_or(("GET", ""), |body| ("PUT", body));
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\n{bearer}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    );
     stream.write_all(request.as_bytes()).await.ok()?;
     let mut text = String::new();
     stream.read_to_string(&mut text).await.ok()?;
@@ -97,7 +107,10 @@ async fn a_manager_lives_and_dies_on_real_sockets() {
     let trusted = dir.path().join("cloud-controller-manager.crt");
     let asked = |path: &'static str, token: Option<String>| {
         let trusted = trusted.clone();
-        async move { get(port, path, token.as_deref(), &trusted).await.unwrap_or_default() }
+        async move {
+            let answer = send(port, path, None, token.as_deref(), &trusted).await;
+            answer.unwrap_or_default()
+        }
     };
     let admin = Some(sim.admin_token().to_owned());
     for probe in ["/healthz", "/livez", "/readyz", "/healthz/leaderElection"] {
@@ -123,6 +136,30 @@ async fn a_manager_lives_and_dies_on_real_sockets() {
         state.contains("\"leading\":true") && state.contains("cloud-node-controller"),
         "{state}"
     );
+    for page in ["/", "/debug/state", "/debug/flags/v"] {
+        assert!(asked(page, None).await.starts_with("HTTP/1.1 403"), "{page}");
+    }
+    let page = asked("/", admin.clone()).await;
+    cloud_sim::evidence::leave("page", &page);
+    for text in [
+        "content-type: text/html",
+        "content-security-policy: default-src 'none'",
+        "<td>n1<td>initialized<td><td>fake://1<td>InternalIP 10.0.0.1",
+        "<td>look_up<td>",
+        "<td>Synced<td>",
+    ] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    for (token, level, answer) in [
+        (None, "2", "HTTP/1.1 403"),
+        (admin.as_deref(), "many", "HTTP/1.1 400"),
+        (admin.as_deref(), "2", "HTTP/1.1 200"),
+    ] {
+        let put = send(port, "/debug/flags/v", Some(level), token, &trusted)
+            .await
+            .unwrap();
+        assert!(put.starts_with(answer), "{level}: {put}");
+    }
     assert!(
         asked("/configz", admin)
             .await

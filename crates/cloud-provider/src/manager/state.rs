@@ -181,11 +181,6 @@ pub(super) struct Calls {
 
 impl Calls {
     /// From the series of [`CALLS`] and [`CALL_SECONDS`].
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "counters hold whole numbers, which only grow"
-    )]
     pub fn of(counted: &BTreeMap<Vec<String>, f64>, seconds: &BTreeMap<Vec<String>, f64>) -> Vec<Self> {
         let mut by_operation: BTreeMap<&str, BTreeMap<String, u64>> = BTreeMap::new();
         for (labels, count) in counted {
