@@ -25,23 +25,37 @@ pub fn without_taint(taints: &[Taint], key: &str, effect: &str) -> Vec<Taint> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream_cases::passed;
 
     #[test]
     fn every_upstream_case_of_add_to_node_addresses() {
+        type Case = (&'static str, Vec<Address>, Vec<Address>, Vec<Address>);
         let (a, b, c) = (Address::internal("1"), Address::external("1"), Address::hostname("h"));
-        let cases: [(Vec<Address>, Vec<Address>, Vec<Address>); 4] = [
-            (vec![], vec![], vec![]),
-            (vec![], vec![a.clone(), b.clone()], vec![a.clone(), b.clone()]),
-            (vec![a.clone()], vec![a.clone(), a.clone()], vec![a.clone()]),
+        let cases: [Case; 4] = [
+            ("none and none", vec![], vec![], vec![]),
             (
+                "none and two",
+                vec![],
+                vec![a.clone(), b.clone()],
+                vec![a.clone(), b.clone()],
+            ),
+            (
+                "twice the same",
+                vec![a.clone()],
+                vec![a.clone(), a.clone()],
+                vec![a.clone()],
+            ),
+            (
+                "one new and one known",
                 vec![a.clone(), b.clone()],
                 vec![c.clone(), a.clone()],
                 vec![a.clone(), b, c],
             ),
         ];
-        for (mut addresses, more, expected) in cases {
+        for (name, mut addresses, more, expected) in cases {
             add_addresses(&mut addresses, more);
-            assert_eq!(addresses, expected);
+            assert_eq!(addresses, expected, "{name}");
+            passed("AddToNodeAddresses", name);
         }
     }
 
@@ -57,23 +71,27 @@ mod tests {
             taint("foo_1", "bar_1", "NoSchedule"),
             taint("foo_2", "bar_2", "NoSchedule"),
         ];
-        // TaintExists
-        assert!(has_taint(&taints, "foo_1", "NoSchedule"), "whatever the value");
-        assert!(!has_taint(&taints, "foo_3", "NoSchedule"), "another key");
-        assert!(!has_taint(&taints, "foo_1", "PreferNoSchedule"), "another effect");
-        // removeTaint and deleteTaint
-        for (given, key, effect, left) in [
-            (&taints[..1], "foo_3", "NoSchedule", 1),
-            (&taints[..1], "foo_1", "NoSchedule", 0),
-            (&taints[..0], "foo_1", "NoSchedule", 0),
-            (&taints[..], "foo_3", "NoSchedule", 2),
-            (&taints[..], "foo_1", "NoExecute", 2),
-            (&taints[..], "foo_1", "NoSchedule", 1),
-            (&taints[..0], "foo_2", "NoSchedule", 0),
+        for (name, key, effect, there) in [
+            ("there", "foo_1", "NoSchedule", true),
+            ("another key", "foo_3", "NoSchedule", false),
+            ("another effect", "foo_1", "PreferNoSchedule", false),
+        ] {
+            assert_eq!(has_taint(&taints, key, effect), there, "{name}");
+            passed("TaintExists", name);
+        }
+        for (group, name, given, key, effect, left) in [
+            ("removeTaint", "another key", &taints[..1], "foo_3", "NoSchedule", 1),
+            ("removeTaint", "there", &taints[..1], "foo_1", "NoSchedule", 0),
+            ("removeTaint", "no taints", &taints[..0], "foo_1", "NoSchedule", 0),
+            ("deleteTaint", "another key", &taints[..], "foo_3", "NoSchedule", 2),
+            ("deleteTaint", "another effect", &taints[..], "foo_1", "NoExecute", 2),
+            ("deleteTaint", "there", &taints[..], "foo_1", "NoSchedule", 1),
+            ("deleteTaint", "no taints", &taints[..0], "foo_2", "NoSchedule", 0),
         ] {
             let rest = without_taint(given, key, effect);
-            assert_eq!(rest.len(), left, "{key} {effect}");
+            assert_eq!(rest.len(), left, "{group}, {name}");
             assert!(!has_taint(&rest, key, effect));
+            passed(group, name);
         }
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::upstream_cases::passed;
 
 fn annotated(value: &str) -> Service {
     let mut service = Service::default();
@@ -18,13 +19,13 @@ fn specified(value: &str) -> Service {
 
 #[test]
 fn ranges_that_are_none_are_refused_from_either_place() {
-    for text in [
-        "10.0.0.1/33",
-        "foo.bar",
-        "10.0.0.1/32,*",
-        "10.0.0.1/32,",
-        "10.0.0.1/32, ",
-        "10.0.0.1",
+    for (name, text) in [
+        ("too many bits", "10.0.0.1/33"),
+        ("no address", "foo.bar"),
+        ("a star", "10.0.0.1/32,*"),
+        ("ends in a comma", "10.0.0.1/32,"),
+        ("ends in a blank", "10.0.0.1/32, "),
+        ("no bits", "10.0.0.1"),
     ] {
         assert!(
             matches!(source_ranges(&specified(text)), Err(SourceRangesError::Spec(..))),
@@ -34,29 +35,33 @@ fn ranges_that_are_none_are_refused_from_either_place() {
             matches!(source_ranges(&annotated(text)), Err(SourceRangesError::Annotation(..))),
             "{text}"
         );
+        passed("source ranges, invalid", name);
     }
 }
 
 #[test]
 fn ranges_are_a_set_of_masked_networks() {
-    for (text, count) in [
-        ("192.168.0.1/32", 1),
-        ("192.168.0.1/32,192.168.0.1/32", 1),
-        ("192.168.0.1/32,192.168.0.2/32", 2),
-        ("  192.168.0.1/32 , 192.168.0.2/32   ", 2),
-        ("10.0.0.7/24,10.0.0.9/24", 1),
+    for (name, text, count) in [
+        ("one", "192.168.0.1/32", 1),
+        ("one twice", "192.168.0.1/32,192.168.0.1/32", 1),
+        ("two", "192.168.0.1/32,192.168.0.2/32", 2),
+        ("blanks around", "  192.168.0.1/32 , 192.168.0.2/32   ", 2),
     ] {
         assert_eq!(source_ranges(&annotated(text)).unwrap().len(), count, "{text}");
         assert_eq!(source_ranges(&specified(text)).unwrap().len(), count, "{text}");
+        passed("source ranges", name);
     }
+    let masked = source_ranges(&annotated("10.0.0.7/24,10.0.0.9/24")).unwrap();
+    assert_eq!(masked.len(), 1, "one network");
 }
 
 #[test]
 fn without_ranges_everybody_may_in_every_family_it_has() {
-    for service in [Service::default(), annotated("")] {
+    for (name, service) in [("not said", Service::default()), ("annotation empty", annotated(""))] {
         let ranges = source_ranges(&service).unwrap();
         assert_eq!(ranges.len(), 1);
         assert!(allows_all(&ranges));
+        passed("source ranges", name);
     }
     let dual = Service {
         ip_families: vec!["IPv4".to_owned(), "IPv6".to_owned()],
@@ -80,17 +85,20 @@ fn without_ranges_everybody_may_in_every_family_it_has() {
 
 #[test]
 fn only_a_network_of_no_bits_leaves_nobody_out() {
-    for (text, all) in [
-        ("192.168.0.1/32", false),
-        ("192.168.0.1/32,192.168.0.2/32", false),
-        ("10.0.0.0/8", false),
-        ("0.0.0.0/0", true),
-        ("192.168.0.0/0", true),
-        ("192.168.0.1/32,0.0.0.0/0", true),
-        ("::/0", true),
+    let allows = |text: &str| allows_all(&source_ranges(&specified(text)).unwrap());
+    for (name, text, all) in [
+        ("one", "10.0.0.1/32", false),
+        ("two", "10.0.0.1/32,10.0.0.2/32", false),
+        ("one twice", "10.0.0.1/32,10.0.0.1/32", false),
+        ("all", "0.0.0.0/0", true),
+        ("all of another spelling", "192.168.0.0/0", true),
+        ("one and all", "192.168.0.1/32,0.0.0.0/0", true),
     ] {
-        assert_eq!(allows_all(&source_ranges(&specified(text)).unwrap()), all, "{text}");
+        assert_eq!(allows(text), all, "{text}");
+        passed("IsAllowAll", name);
     }
+    assert!(!allows("10.0.0.0/8"));
+    assert!(allows("::/0"), "differs from upstream, which knows IPv4 only");
 }
 
 #[test]
@@ -123,16 +131,25 @@ fn local_traffic_and_health_checks_go_by_type_and_policy() {
             }),
             None
         );
+        let name = match (kind, policy) {
+            ("", _) => "nothing said".to_owned(),
+            (kind, "") => kind.to_owned(),
+            (kind, policy) => format!("{kind} {policy}"),
+        };
+        passed("RequestsOnlyLocalTraffic", &name);
+        if !matches!(name.as_str(), "nothing said" | "NodePort") {
+            passed("NeedsHealthCheck", &name);
+        }
     }
 }
 
 #[test]
 fn the_finalizer_is_found_among_others() {
-    for (finalizers, found) in [
-        (vec![], false),
-        (vec!["unrelated"], false),
-        (vec![names::FINALIZER], true),
-        (vec!["unrelated", names::FINALIZER], true),
+    for (name, finalizers, found) in [
+        ("none", vec![], false),
+        ("unrelated", vec!["unrelated"], false),
+        ("ours", vec![names::FINALIZER], true),
+        ("ours among others", vec!["unrelated", names::FINALIZER], true),
     ] {
         let finalizers = finalizers.into_iter().map(str::to_owned).collect();
         assert_eq!(
@@ -140,8 +157,10 @@ fn the_finalizer_is_found_among_others() {
                 finalizers,
                 ..Service::default()
             }),
-            found
+            found,
+            "{name}"
         );
+        passed("HasLBFinalizer", name);
     }
 }
 

@@ -6,8 +6,8 @@ use crate::controllers::observe::{UNAVAILABLE, UNTOLD};
 use crate::memory::{Instance, Lie, Op};
 use crate::testing::{Process, World, minutes, seconds, uninitialized};
 
-mod provider_id;
 mod untold;
+mod upstream;
 
 fn start(world: &World) -> Process {
     let process = world.start();
@@ -57,114 +57,6 @@ fn taints(world: &World, name: &str) -> Vec<String> {
         .iter()
         .map(|taint| taint["key"].as_str().unwrap().to_owned())
         .collect()
-}
-
-/// controllers/nodelifecycle/node_lifecycle_controller_test.go: readiness, what the cloud says, what becomes of the node.
-#[tokio::test(start_paused = true)]
-async fn every_upstream_case() {
-    struct Case {
-        name: &'static str,
-        ready: &'static str,
-        instance: Option<Instance>,
-        fault: Option<Class>,
-        provider_id: Option<&'static str>,
-        expected: &'static str,
-    }
-    let there = || Some(Instance::new("i-n0", "n0"));
-    let case = |name, ready, instance, expected| Case {
-        name,
-        ready,
-        instance,
-        fault: None,
-        provider_id: None,
-        expected,
-    };
-    let off = || there().map(Instance::shut_down);
-    let cases = [
-        // NodesDeleted
-        case("not ready, does not exist", "False", None, "deleted"),
-        Case {
-            fault: Some(Class::Transient),
-            ..case("not ready, error", "False", None, "kept")
-        },
-        case("not ready, exists", "False", there(), "kept"),
-        case("unknown, does not exist", "Unknown", None, "deleted"),
-        case("unknown, exists, not shut down", "Unknown", there(), "kept"),
-        case("ready, does not exist", "True", None, "kept"),
-        // NodesShutdown
-        case("not ready, exists, shut down", "False", off(), "tainted"),
-        Case {
-            fault: Some(Class::Permanent),
-            ..case("not ready, unknown error", "False", None, "kept")
-        },
-        case("not ready, instance not found", "False", None, "deleted"),
-        case("ready, shut down", "True", off(), "kept"),
-        case(
-            "unknown, does not exist though shut down before",
-            "Unknown",
-            None,
-            "deleted",
-        ),
-        // Differs from upstream in these: a node without a provider ID cannot be positively denied, so it is kept.
-        Case {
-            provider_id: Some(""),
-            ..case("no provider ID, exists, shut down", "False", off(), "kept")
-        },
-        Case {
-            provider_id: Some(""),
-            ..case("no provider ID, does not exist", "False", None, "kept")
-        },
-        Case {
-            provider_id: Some(""),
-            ..case("no provider ID, not found", "False", None, "kept")
-        },
-        // Not upstream: an answer of not-found from the whole look-up is an error like any other.
-        Case {
-            fault: Some(Class::NotFound),
-            ..case("the look-up itself is not found", "False", None, "kept")
-        },
-        Case {
-            provider_id: Some("aws:///i-1"),
-            ..case("another cloud's", "False", None, "kept")
-        },
-    ];
-    for case in &cases {
-        let world = World::new();
-        if let Some(instance) = &case.instance {
-            world.cloud.add(instance.clone());
-        }
-        if let Some(class) = case.fault {
-            world.cloud.script().fail(Op::ListInstances, usize::MAX, class);
-        }
-        let mut node = node("n0", case.ready);
-        if let Some(id) = case.provider_id {
-            node["spec"]["providerID"] = json!(id);
-        }
-        world.sim.create(node).unwrap();
-        let before = world.node("n0").unwrap();
-        let _process = start(&world);
-        minutes(2).await;
-        let name = case.name;
-        match case.expected {
-            "deleted" => {
-                assert!(world.node("n0").is_none(), "{name}");
-                let events = world.events();
-                let text = "Deleting node n0 because it does not exist in the cloud provider";
-                assert!(
-                    events.iter().any(|event| event.0 == "DeletingNode" && event.2 == text),
-                    "{name}: {events:?}"
-                );
-                let event = &world.sim.list("events")[0];
-                assert_eq!(event["involvedObject"]["apiVersion"], "v1");
-            }
-            "tainted" => assert_eq!(taints(&world, "n0"), [TAINT_SHUTDOWN], "{name}"),
-            _ => assert_eq!(world.node("n0").unwrap(), before, "{name}"),
-        }
-    }
-    println!(
-        "cloud-node-lifecycle-controller: {} cases for upstream's 15",
-        cases.len()
-    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -104,7 +104,6 @@ mod tests {
             repaired_labels(&labels(&stable)).is_empty(),
             "without beta labels there is nothing to do"
         );
-        println!("node labels: 3 upstream cases");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::names;
 use crate::testing::{Process, World, minutes, seconds, uninitialized};
 
 mod patience;
+mod provider_id;
 mod upstream;
 
 fn options() -> NodeOptions {
@@ -26,7 +27,10 @@ fn start(world: &World) -> Process {
 }
 
 fn start_with(world: &World, options: NodeOptions) -> Process {
-    let process = world.start();
+    run_in(world.start(), options)
+}
+
+fn run_in(process: Process, options: NodeOptions) -> Process {
     let controller = NodeController::new(&process.shared, options).unwrap();
     let stop = process.stop.clone();
     tokio::spawn(async move { controller.run(stop).await });
@@ -379,37 +383,4 @@ fn a_cloud_without_instances_has_no_such_controller() {
         let world = World::with(MemoryCloud::new("fake").offering(offers));
         assert!(NodeController::new(&world.start().shared, options()).is_none());
     });
-}
-
-#[test]
-fn a_provider_id_is_taken_from_wherever_there_is_one_and_never_changed() {
-    let metadata = |id: &str| Metadata {
-        provider_id: id.to_owned(),
-        addresses: vec![Address::internal("10.0.0.1")],
-        instance_type: "t1.micro".to_owned(),
-        ..Metadata::default()
-    };
-    let node = |id: &str| Node {
-        provider_id: id.to_owned(),
-        ..Node::default()
-    };
-    assert_eq!(
-        plan(&node(""), &metadata("fake://12345"))
-            .unwrap()
-            .provider_id
-            .as_deref(),
-        Some("fake://12345")
-    );
-    assert_eq!(
-        plan(&node("fake://asdasd"), &metadata("fake://12345"))
-            .unwrap()
-            .provider_id,
-        None
-    );
-    assert_eq!(plan(&node(""), &metadata("")), Err(Problem::NoProviderId));
-    let filled = plan(&node("fake://12345"), &metadata("")).unwrap();
-    assert_eq!(filled.provider_id, None);
-    let types = names::LABEL_INSTANCE_TYPE.map(|key| (key.to_owned(), "t1.micro".to_owned()));
-    assert_eq!(filled.labels, BTreeMap::from(types));
-    println!("getInstanceMetadata: 6 upstream cases");
 }

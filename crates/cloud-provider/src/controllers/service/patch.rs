@@ -37,6 +37,7 @@ mod tests {
             add_finalizer(&["foo".to_owned()]),
             json!({"metadata": {"$setElementOrder/finalizers": ["foo", FINALIZER], "finalizers": [FINALIZER]}})
         );
+        crate::upstream_cases::passed("getPatchBytes", "one more finalizer");
         let ports = vec![PortStatus {
             port: 80,
             protocol: "TCP".to_owned(),

@@ -6,6 +6,7 @@ use crate::memory::{Instance, MemoryBalancer, Op};
 use crate::names::{FINALIZER, LABEL_EXCLUDE, TAINT_TO_BE_DELETED};
 use crate::testing::{Process, World, minutes, seconds};
 
+mod errors;
 mod more;
 mod upstream;
 mod waits;
@@ -20,10 +21,15 @@ fn start(world: &World) -> Process {
 
 fn start_with(world: &World, options: ServiceOptions) -> Process {
     let process = world.start();
-    let controller = ServiceController::new(&process.shared, options).unwrap();
-    let stop = process.stop.clone();
-    tokio::spawn(async move { controller.run(stop).await });
+    run_in(&process, options);
     process
+}
+
+fn run_in(process: &Process, options: ServiceOptions) -> ServiceController {
+    let controller = ServiceController::new(&process.shared, options).unwrap();
+    let (running, stop) = (controller.clone(), process.stop.clone());
+    tokio::spawn(async move { running.run(stop).await });
+    controller
 }
 
 fn service(name: &str, kind: &str) -> Value {
@@ -31,6 +37,17 @@ fn service(name: &str, kind: &str) -> Value {
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "default"},
         "spec": {"type": kind, "ports": [{"name": "http", "port": 80, "protocol": "TCP"}]},
     })
+}
+
+/// A Service whose load balancer was reached at 8.8.8.8, and which has been made another type since.
+fn create_known(world: &World, mut wanted: Value) -> Value {
+    let kind = wanted["spec"]["type"].take();
+    wanted["spec"]["type"] = json!("LoadBalancer");
+    let mut known = world.sim.create(wanted).unwrap();
+    known["status"] = json!({"loadBalancer": {"ingress": [{"ip": "8.8.8.8"}]}});
+    let mut known = world.sim.update_status(known).unwrap();
+    known["spec"]["type"] = kind;
+    world.sim.update(known).unwrap()
 }
 
 fn add_node(world: &World, n: usize) {
@@ -314,9 +331,7 @@ async fn a_service_that_vanished_or_was_made_anew_leaves_nothing_behind() {
 async fn without_the_lease_the_cloud_is_not_written_to() {
     let world = world(1, &["a"]);
     let process = world.start_as(world.sim.admin_token(), kube_kit::Fence::closed());
-    let controller = ServiceController::new(&process.shared, options()).unwrap();
-    let stop = process.stop.clone();
-    tokio::spawn(async move { controller.run(stop).await });
+    run_in(&process, options());
     minutes(5).await;
     assert!(
         world.cloud.script().calls().iter().all(|call| call.op.reads()),

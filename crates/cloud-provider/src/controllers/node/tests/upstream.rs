@@ -1,7 +1,9 @@
 //! controllers/node/node_controller_test.go of `kubernetes/cloud-provider`: each case with the same given and expected,
 //! against a whole cluster. Upstream runs most of them twice, for two generations of its interface; we have one.
 
+use super::provider_id::Nameless;
 use super::*;
+use crate::upstream_cases::passed;
 
 const H: (&str, &str) = ("Hostname", "node0.cloud.internal");
 const I: (&str, &str) = ("InternalIP", "10.0.0.1");
@@ -19,6 +21,8 @@ struct Case {
     place: Option<(&'static str, &'static str)>,
     extra: &'static [(&'static str, &'static str)],
     elsewhere: bool,
+    /// Whether the cloud tells no provider ID.
+    nameless: bool,
     broken: bool,
     node_id: &'static str,
     status: &'static [(&'static str, &'static str)],
@@ -90,44 +94,44 @@ fn cases() -> Vec<Case> {
     };
     vec![
         Case {
-            name: "1: addresses of the cloud replace the node's",
+            name: "the cloud's addresses",
             status: &[OWN],
             expected: Done("fake://12345", &[H, I, E], &[]),
             ..base()
         },
         Case {
-            name: "2: without a host name from the cloud the node keeps its own",
+            name: "own host name kept",
             cloud: &[I, E],
             status: &[OWN],
             expected: Done("fake://12345", &[I, E, OWN], &[]),
             ..base()
         },
         Case {
-            name: "3: no addresses yet",
+            name: "no addresses yet",
             expected: Done("fake://12345", &[H, I, E], &[]),
             ..base()
         },
         Case {
-            name: "4, 14: without the taint",
+            name: "without the taint",
             untainted: true,
             expected: Unchanged,
             ..base()
         },
         Case {
-            name: "5, 15: zone and region",
+            name: "zone and region",
             provider: "aws",
             place: Some(("us-west", "us-west-1a")),
             expected: Done("aws://12345", &[H, I, E], WEST),
             ..base()
         },
         Case {
-            name: "6, 16: other taints stay",
+            name: "other taints stay",
             other_taint: true,
             expected: Done("fake://12345", &[H, I, E], &[]),
             ..base()
         },
         Case {
-            name: "7: the instance is not this cluster's",
+            name: "not this cluster's",
             elsewhere: true,
             other_taint: true,
             annotation: Some("10.0.0.1"),
@@ -135,25 +139,25 @@ fn cases() -> Vec<Case> {
             ..base()
         },
         Case {
-            name: "8, 17: provided node IP",
+            name: "provided node IP",
             annotation: Some("10.0.0.1"),
             expected: Done("node0.aws.12345", &[I, E, H], &[]),
             ..preset()
         },
         Case {
-            name: "9: provided node IP that is none",
+            name: "provided node IP that is none",
             annotation: Some("invalid-ip"),
             expected: Kept("InvalidNodeIP"),
             ..preset()
         },
         Case {
-            name: "10: provided node IP that the cloud does not know",
+            name: "provided node IP unknown to the cloud",
             annotation: Some("10.0.0.2"),
             expected: Kept("InvalidNodeIP"),
             ..preset()
         },
         Case {
-            name: "11, 20: provider ID is there already",
+            name: "provider ID there already",
             id: "test-provider-id",
             node_id: "test-provider-id",
             other_taint: true,
@@ -162,26 +166,27 @@ fn cases() -> Vec<Case> {
         },
         // Differs from upstream, which takes the taint off although it knows neither ID nor addresses.
         Case {
-            name: "12: the cloud knows no ID and no addresses",
+            name: "neither ID nor addresses",
             id: "",
             expected: Kept("InstanceNotFound"),
             ..base()
         },
         Case {
-            name: "13: provider ID only on the node",
+            name: "provider ID only on the node",
+            nameless: true,
             node_id: "fake://12345",
             expected: Done("fake://12345", &[H, I, E], &[]),
             ..base()
         },
         Case {
-            name: "18: additional labels",
+            name: "additional labels",
             place: Some(("us-west", "us-west-1a")),
             extra: &[("topology.k8s.cp/zone-id", "az1"), ("my.custom.label/foo", "bar")],
             expected: Done("fake://12345", &[H, I, E], LABELS_18),
             ..base()
         },
         Case {
-            name: "19: additional labels that are reserved or there already",
+            name: "additional labels reserved or there",
             place: Some(("us-west", "us-west-1a")),
             extra: &[
                 ("topology.kubernetes.io/region", "us-other-west"),
@@ -198,12 +203,17 @@ fn cases() -> Vec<Case> {
             ..base()
         },
         Case {
-            name: "22: the cloud answers with an error",
+            name: "the cloud fails",
             broken: true,
             expected: Kept("LookUpFailed"),
             ..base()
         },
-        // Upstream 21, no provider ID anywhere, is `a_provider_id_is_taken_from_wherever_there_is_one_and_never_changed`.
+        Case {
+            name: "no provider ID anywhere",
+            nameless: true,
+            expected: Kept("NoProviderID"),
+            ..base()
+        },
     ]
 }
 
@@ -263,7 +273,11 @@ async fn run(case: &Case) {
         }))
         .unwrap();
     let before = world.node("node0").unwrap();
-    let _process = start(&world);
+    let mut process = world.start();
+    if case.nameless {
+        process.shared.cloud = Arc::new(Nameless(world.cloud.clone()));
+    }
+    let _process = run_in(process, options());
     seconds(10).await;
     let after = world.node("node0").unwrap();
     let texts = |value: &Value| value.as_object().cloned().unwrap_or_default();
@@ -298,11 +312,8 @@ async fn every_upstream_case_of_sync_node() {
     let cases = cases();
     for case in &cases {
         run(case).await;
+        passed("syncNode", case.name);
     }
-    println!(
-        "cloud-node-controller syncNode: {} cases for upstream's 22",
-        cases.len()
-    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -315,11 +326,48 @@ async fn addresses_of_a_tainted_node_are_not_updated() {
     let _process = start(&world);
     minutes(30).await;
     assert_eq!(world.node("node-1").unwrap()["status"]["addresses"], Value::Null);
+    passed("addresses of a tainted node", "not updated");
+}
+
+/// Upstream's reconcileNodeLabels, against a cluster: the zone, region and type of a node under their old names and under
+/// their new ones.
+#[tokio::test(start_paused = true)]
+async fn every_upstream_case_of_reconcile_node_labels() {
+    let values = ["foo", "bar", "t1.micro"];
+    for (name, stable) in [
+        ("beta labels alone", None),
+        ("all agree", Some(values)),
+        ("stable labels differ", Some(["wrong", "wrong", "wrong"])),
+    ] {
+        let world = World::new();
+        let keys = [names::LABEL_ZONE, names::LABEL_REGION, names::LABEL_INSTANCE_TYPE];
+        let mut labels = BTreeMap::new();
+        for (n, [new, old]) in keys.iter().enumerate() {
+            labels.insert(*old, values[n]);
+            labels.extend(stable.map(|stable| (*new, stable[n])));
+        }
+        let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node0", "labels": labels}});
+        world.sim.create(node).unwrap();
+        let _process = start(&world);
+        seconds(5).await;
+        let node = world.node("node0").unwrap();
+        for (n, key) in keys.iter().enumerate().flat_map(|(n, keys)| keys.map(|key| (n, key))) {
+            assert_eq!(node["metadata"]["labels"][key], values[n], "{name}: {key}");
+        }
+        let writes = usize::from(stable != Some(values));
+        assert_eq!(world.asked("PATCH", "/nodes/node0"), writes, "{name}");
+        passed("reconcileNodeLabels", name);
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_pass_over_a_hundred_nodes_asks_the_cloud_once_however_many_workers_there_are() {
-    for updates in [1, 5, 10, 30] {
+    for (name, updates) in [
+        ("1 worker", 1),
+        ("5 workers", 5),
+        ("10 workers", 10),
+        ("30 workers", 30),
+    ] {
         let world = World::new();
         for n in 0..100 {
             world.cloud.add(instance(n));
@@ -335,5 +383,6 @@ async fn a_pass_over_a_hundred_nodes_asks_the_cloud_once_however_many_workers_th
         seconds(30).await;
         assert_eq!(world.cloud.script().calls().len(), 1, "upstream asks a hundred times");
         assert!((0..100).all(|n| world.node(&format!("node-{n}")).unwrap()["status"]["addresses"].is_array()));
+        passed("UpdateNodeStatus", name);
     }
 }

@@ -123,9 +123,7 @@ async fn a_resync_does_not_bring_a_waiting_service_forward() {
 async fn of_services_that_are_gone_nothing_is_remembered() {
     let world = world(1, &["a", "b", "c"]);
     let process = world.start();
-    let controller = ServiceController::new(&process.shared, options()).unwrap();
-    let (running, stop) = (controller.clone(), process.stop.clone());
-    tokio::spawn(async move { running.run(stop).await });
+    let controller = run_in(&process, options());
     seconds(5).await;
     world.cloud.script().fail(Op::DeleteBalancer, 2, Class::Transient);
     edit(&world, "b", |service| service["spec"]["type"] = json!("ClusterIP"));
