@@ -18,7 +18,7 @@ pub struct PhoenixNap {
     config: Config,
     client: PnapClient,
     instances: PnapInstances,
-    load_balancers: Option<PnapLoadBalancers>,
+    load_balancers: PnapLoadBalancers,
 }
 
 impl PhoenixNap {
@@ -73,10 +73,7 @@ impl Cloud for PhoenixNap {
 
     async fn initialize(&self, context: &Context) -> Result<(), CloudError> {
         self.client.measure(&context.metrics);
-        match &self.load_balancers {
-            Some(load_balancers) => load_balancers.initialize(context).await,
-            None => Ok(()),
-        }
+        self.load_balancers.initialize(context).await
     }
 
     fn instances(&self) -> Option<&dyn Instances> {
@@ -84,9 +81,8 @@ impl Cloud for PhoenixNap {
     }
 
     fn load_balancers(&self) -> Option<&dyn LoadBalancers> {
-        self.load_balancers
-            .as_ref()
-            .map(|offered| offered as &dyn LoadBalancers)
+        let balancers = &self.load_balancers;
+        balancers.is_offered().then_some(balancers as &dyn LoadBalancers)
     }
 
     /// Ours are also those that the Cluster API's provider named, and those that are broken: they are worth a word.

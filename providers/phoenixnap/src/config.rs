@@ -44,6 +44,9 @@ pub struct Config {
     pub service_node_selector: Selector,
     /// Whether Services share blocks, instead of having one each. `shareIPBlocks`, `PNAP_SHARE_IP_BLOCKS`.
     pub share_ip_blocks: bool,
+    /// Whether the address of a Service is written to annotations only, and not to `spec.loadBalancerIP`. With kube-vip.
+    /// `annotationOnly`, `PNAP_ANNOTATION_ONLY`.
+    pub annotation_only: bool,
     /// How large blocks are that are bought. `ipBlockSize`, `PNAP_IP_BLOCK_SIZE`; default `/29`.
     pub ip_block_size: BlockSize,
     /// Whether blocks are given back whose Service is gone without this program having seen it go.
@@ -109,6 +112,9 @@ impl Config {
             share_ip_blocks: reader
                 .flag("shareIPBlocks", Some("PNAP_SHARE_IP_BLOCKS"))
                 .unwrap_or(false),
+            annotation_only: reader
+                .flag("annotationOnly", Some("PNAP_ANNOTATION_ONLY"))
+                .unwrap_or(false),
             ip_block_size: reader
                 .parsed("ipBlockSize", Some("PNAP_IP_BLOCK_SIZE"))
                 .unwrap_or_default(),
@@ -125,6 +131,9 @@ impl Config {
         );
         if metallb && config.service_node_selector.to_json().is_none() {
             reader.problem("serviceNodeSelector compares numbers, which MetalLB cannot: use in, notin, = or !=");
+        }
+        if metallb && config.annotation_only {
+            reader.problem("annotationOnly goes with kube-vip: all versions of MetalLB read spec.loadBalancerIP");
         }
         reader.finish(config)
     }

@@ -6,51 +6,67 @@
 //! ```
 //!
 //! Each call looks, does the next step, and asks to be called again while a block is on its way; so whoever is interrupted
-//! anywhere goes on from there. A Service has a block of its own, or shares one where the configuration says so. Blocks are
-//! bought and given back by one task at a time.
+//! anywhere goes on from there. A Service has a block of its own, or shares one where the configuration says so. Services
+//! are worked on side by side; what must not happen twice is in the ledger.
+//!
+//! | where | what |
+//! |---|---|
+//! | `choose`, `address`, `network`, `tags` | decided without asking anybody |
+//! | `ledger`, `blocks`, `users` | what there is, and what this process knows of it before lists do |
+//! | `give`, `buy`, `publish`, `announce` | towards an address |
+//! | `take`, `release` | back |
+//! | `reaper`, `drift` | what nobody else does |
+//! | `wind_up` | after the setting was removed |
 //!
 //! Mirrors `phoenixnap/loadbalancers.go` of the original.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cloud_provider::announcers::metallb::{Mode, Names, Resources};
-use cloud_provider::announcers::{AddressNames, Announcement, Announcer as Announce, ServiceAddress, Silent, kube_vip};
+use cloud_provider::announcers::{Announcement, Announcer as Announce};
+use cloud_provider::controllers::service::wants_load_balancer;
 use cloud_provider::data::{Ingress, Node, Service};
 use cloud_provider::helpers::{Cidr, has_finalizer};
-use cloud_provider::selector::Selector;
 use cloud_provider::{Balancer, CloudError, Context, LoadBalancers, OwnedBalancer, cluster};
-use jiff::Timestamp;
 use kit::Class;
 use kube_kit::metrics::Gauge;
-use tokio::sync::Mutex;
 use tracing::{info, warn};
 
 use crate::client::{IpBlock, PnapClient, PublicNetwork};
-use crate::config::{Announcer, Config, LoadBalancer};
+use crate::config::{Config, LoadBalancer};
 
 mod address;
+mod announce;
 mod blocks;
+mod buy;
 mod choose;
+mod drift;
 mod give;
+mod ledger;
 mod network;
+mod patience;
+mod publish;
 mod reaper;
 mod release;
 mod tags;
 mod take;
+mod users;
+mod wind_up;
 
-use blocks::Ledger;
-use choose::addresses_of;
+use announce::Leftovers;
+use ledger::Ledger;
+use patience::Patience;
+use publish::{Publisher, addresses_of};
 
 /// On a Service: the address that we gave it. What it does not name was asked for by the user.
 pub const ANNOTATION_ASSIGNED: &str = "phoenixnap.com/ip-assigned";
 /// How soon a block that is on its way is looked at again.
 const MOVING: Duration = Duration::from_secs(5);
-/// How long a Service may wait before somebody should look. The API itself gives up on nothing.
-const PATIENCE: Duration = Duration::from_mins(15);
+/// How soon what was done a moment ago is looked at.
+const NEW: Duration = Duration::from_secs(1);
 
 /// The load balancers of one cluster. Clones share everything.
 #[derive(Clone)]
@@ -59,7 +75,8 @@ pub struct PnapLoadBalancers(Arc<Inner>);
 struct Inner {
     client: PnapClient,
     config: Config,
-    settings: LoadBalancer,
+    /// Nothing where there is no load balancer any more.
+    settings: Option<LoadBalancer>,
     running: OnceLock<Running>,
 }
 
@@ -68,38 +85,48 @@ struct Running {
     context: Context,
     /// The cluster's UID.
     cluster: String,
-    address: ServiceAddress,
+    publisher: Publisher,
     announcer: Arc<dyn Announce>,
-    /// Held by whoever changes blocks.
-    ledger: Mutex<Ledger>,
+    ledger: Ledger,
+    patience: Patience,
     blocks: Gauge,
-    /// Since when Services wait for the same thing.
-    waiting: std::sync::Mutex<BTreeMap<String, Timestamp>>,
 }
 
 impl PnapLoadBalancers {
-    /// The load balancers that the configuration asks for; nothing when it asks for none.
-    pub fn new(client: &PnapClient, config: &Config) -> Option<Self> {
-        Some(Self(Arc::new(Inner {
+    /// The load balancers that the configuration asks for. Where it asks for none, what is left of earlier ones.
+    pub fn new(client: &PnapClient, config: &Config) -> Self {
+        Self(Arc::new(Inner {
             client: client.clone(),
             config: config.clone(),
-            settings: config.load_balancer.clone()?,
+            settings: config.load_balancer.clone(),
             running: OnceLock::new(),
-        })))
+        }))
+    }
+
+    /// Whether the configuration asks for load balancers.
+    pub fn is_offered(&self) -> bool {
+        self.0.settings.is_some()
     }
 
     /// To be called once, from [`cloud_provider::Cloud::initialize`]: finds out which cluster this is and whether the
-    /// network will do, and starts the task that gives blocks back. A network that cannot be asked about now is no reason
+    /// network will do, and starts the task that looks after blocks. A network that cannot be asked about now is no reason
     /// not to start.
     pub async fn initialize(&self, context: &Context) -> Result<(), CloudError> {
         let inner = &*self.0;
+        let (this, shared, stop) = (self.clone(), context.clone(), context.stop.clone());
+        let Some(settings) = &inner.settings else {
+            context.tasks.spawn(stop.run_until_cancelled_owned(async move {
+                this.wind_up(&shared).await;
+            }));
+            return Ok(());
+        };
         let wrong =
             |error: CloudError| CloudError::new(error.class(), "could not initialize LoadBalancers").because(error);
         let cluster = cluster::uid(context).await.map_err(wrong)?;
         match self.network().await {
             Ok(network) => {
-                let nobody = Service::default();
-                match network::place(&inner.config, &nobody, &network, &[]) {
+                let (nobody, none) = (Service::default(), 0);
+                match network::place(&inner.config, &nobody, &network, none) {
                     Err(error) if error.class() == Class::Invalid && inner.config.location.is_some() => {
                         return Err(wrong(error));
                     }
@@ -109,51 +136,31 @@ impl PnapLoadBalancers {
             }
             Err(error) => warn!("{}; load balancers may not come about", kit::chain(&error)),
         }
-        let (names, announcer): (AddressNames, Arc<dyn Announce>) = match &inner.settings.announcer {
-            Announcer::KubeVip => (kube_vip::names(ANNOTATION_ASSIGNED), Arc::new(Silent)),
-            Announcer::MetalLb { namespace, interfaces } => {
-                let names = AddressNames {
-                    mark: ANNOTATION_ASSIGNED.to_owned(),
-                    spec: true,
-                    annotations: Vec::new(),
-                };
-                let ours = Names::new("phoenixnap", "phoenixnap.com", "phoenixnap-l2-adv");
-                let mode = Mode::Layer2 {
-                    interfaces: interfaces.clone(),
-                    nodes: Some(&inner.config.service_node_selector)
-                        .filter(|selector| !selector.is_empty())
-                        .and_then(Selector::to_json),
-                };
-                (
-                    names,
-                    Arc::new(Resources::new(context.client.clone(), namespace, ours, mode)),
-                )
-            }
-        };
-        info!("loadbalancer implementation enabled: {}", inner.settings);
-        let running = Running {
-            address: ServiceAddress::new(context.client.clone(), names),
-            announcer,
+        info!("loadbalancer implementation enabled: {settings}");
+        if inner.running.set(self.set_up(context, cluster)).is_ok() {
+            context.tasks.spawn(stop.run_until_cancelled_owned(async move {
+                this.reap().await;
+            }));
+        }
+        Ok(())
+    }
+
+    fn set_up(&self, context: &Context, cluster: String) -> Running {
+        let config = &self.0.config;
+        let announcer = config.load_balancer.as_ref().map(|settings| &settings.announcer);
+        Running {
+            publisher: Publisher::new(&context.client, announce::places(announcer), config.annotation_only),
+            announcer: announce::announcer(&context.client, config),
             blocks: context.metrics.gauge(
                 "phoenixnap_ip_blocks",
                 "IP blocks of this cluster, by what becomes of them.",
                 &["state"],
             ),
             cluster,
-            ledger: Mutex::default(),
-            waiting: std::sync::Mutex::default(),
+            ledger: Ledger::default(),
+            patience: Patience::default(),
             context: context.clone(),
-        };
-        if inner.running.set(running).is_ok() {
-            let (this, stop) = (self.clone(), context.stop.clone());
-            context.tasks.spawn(async move {
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = this.reap() => {}
-                }
-            });
         }
-        Ok(())
     }
 
     fn running(&self) -> Result<&Running, CloudError> {
@@ -161,41 +168,47 @@ impl PnapLoadBalancers {
         running.ok_or_else(|| CloudError::new(Class::Transient, "the cloud is not initialised yet"))
     }
 
+    /// The public network that is configured.
     async fn network(&self) -> Result<PublicNetwork, CloudError> {
-        let id = &self.0.settings.network;
+        let id = self.0.settings.as_ref().map_or("", |settings| &settings.network);
         self.0.client.public_network(id).await.map_err(|error| {
             CloudError::new(error.class(), format!("unable to look at public network {id}")).because(error)
         })
     }
+
+    /// The next step towards an address, by one at a time for each Service.
+    async fn work_on(&self, running: &Running, service: &Service) -> Result<IpAddr, CloudError> {
+        let Some(_working) = running.ledger.begin(&service.key()) else {
+            return Err(busy());
+        };
+        let view = self.look(running).await?;
+        self.bring_about(running, service, &view).await
+    }
 }
 
 impl Running {
-    /// Tells people when a Service has been waiting for long.
-    fn watch_patience<T>(&self, service: &Service, result: &Result<T, CloudError>) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let Err(CloudError::Pending { message, .. }) = result else {
-            waiting.remove(&service.key());
-            return;
-        };
-        let clock = &self.context.clock;
-        let since = waiting.entry(service.key()).or_insert_with(|| clock.now());
-        if clock.since(*since) >= PATIENCE {
-            *since = clock.now();
-            let text = format!("still waiting: {message}; look at it in the portal if this goes on");
-            self.context
-                .recorder
-                .warning(&service.reference(), "IPBlockPending", text);
+    /// Tells people what a Service has been waiting for.
+    fn tell_pending(&self, service: &Service, text: Option<String>) {
+        if let Some(text) = text {
+            let reference = service.reference();
+            self.context.recorder.warning(&reference, "IPBlockPending", text);
         }
     }
 }
 
-/// Whether a Service has, or still holds on to, an address.
-fn needs_address(service: &Service) -> bool {
-    service.class.is_none() && ((service.kind == "LoadBalancer" && !service.deleting) || has_finalizer(service))
+/// Whether a Service is to have an address from us.
+fn wants_address(service: &Service) -> bool {
+    wants_load_balancer(service) && !service.deleting
 }
 
-fn holds_one(block: &IpBlock, addresses: &[IpAddr]) -> bool {
-    let cidr: Option<Cidr> = block.cidr.parse().ok();
+/// Whether a Service has, or still holds on to, an address.
+fn needs_address(service: &Service) -> bool {
+    service.class.is_none() && (wants_address(service) || has_finalizer(service))
+}
+
+/// Whether one of the addresses is in a network.
+fn holds_one(cidr: &str, addresses: &[IpAddr]) -> bool {
+    let cidr: Option<Cidr> = cidr.parse().ok();
     cidr.is_some_and(|cidr| addresses.iter().any(|address| cidr.contains(*address)))
 }
 
@@ -203,20 +216,21 @@ fn moving(block: &IpBlock, what: &str) -> CloudError {
     CloudError::pending(format!("IP block {} is {what}", block.cidr), MOVING)
 }
 
+fn busy() -> CloudError {
+    CloudError::pending("the service is being looked after", NEW)
+}
+
 #[async_trait]
 impl LoadBalancers for PnapLoadBalancers {
     async fn get(&self, _cluster: &str, service: &Service) -> Result<Option<Balancer>, CloudError> {
         let running = self.running()?;
-        let blocks = {
-            let mut ledger = running.ledger.lock().await;
-            self.blocks(running, &mut ledger).await?
-        };
+        let blocks = self.blocks(running).await?;
         let wanted = tags::service(service);
-        let has: Vec<IpAddr> = addresses_of(running.address.names(), service).collect();
+        let has: Vec<IpAddr> = addresses_of(running.publisher.names(), service).collect();
         let own = blocks.iter().any(|block| block.bears(&wanted));
         let shared = blocks
             .iter()
-            .any(|block| tags::is_shared(block) && holds_one(block, &has));
+            .any(|block| tags::is_shared(block) && holds_one(&block.cidr, &has));
         Ok((own || shared).then(|| Balancer {
             ingress: has
                 .first()
@@ -233,8 +247,9 @@ impl LoadBalancers for PnapLoadBalancers {
 
     async fn ensure(&self, _cluster: &str, service: &Service, _nodes: &[Arc<Node>]) -> Result<Balancer, CloudError> {
         let running = self.running()?;
-        let address = self.bring_about(running, service).await;
-        running.watch_patience(service, &address);
+        let address = self.work_on(running, service).await;
+        let (address, told) = running.patience.wait(&service.key(), address, &running.context.clock);
+        running.tell_pending(service, told);
         let address = address.map_err(|error| about(service, error))?;
         let alone: Cidr = Cidr {
             network: address,
@@ -259,28 +274,44 @@ impl LoadBalancers for PnapLoadBalancers {
 
     async fn delete(&self, _cluster: &str, service: &Service) -> Result<(), CloudError> {
         let running = self.running()?;
-        let taken = self.take_away(running, service).await;
-        running.watch_patience(service, &taken);
-        taken
+        let Some(_working) = running.ledger.begin(&service.key()) else {
+            return Err(busy());
+        };
+        let taken = self.give_up(running, service).await;
+        let (taken, told) = running.patience.wait(&service.key(), taken, &running.context.clock);
+        running.tell_pending(service, told);
+        taken?;
+        // Last, so that until then the Service says what it had.
+        running.publisher.clear(service).await
     }
 
     async fn list(&self, _cluster: &str) -> Result<Option<Vec<OwnedBalancer>>, CloudError> {
         let running = self.running()?;
-        let mut ledger = running.ledger.lock().await;
-        let blocks = self.blocks(running, &mut ledger).await?;
         let mut owned = Vec::new();
-        for block in blocks {
+        let mut add = |whose: &str, service: Option<String>, id: String| {
+            owned.push(OwnedBalancer {
+                name: tags::balancer_name(&running.cluster, whose),
+                service,
+                id,
+            });
+        };
+        for block in self.blocks(running).await? {
             let service = tags::owner(&block);
             let nobodys = service.is_none()
                 && (tags::is_marked(&block)
-                    || (tags::is_shared(&block) && self.is_unused(running, &ledger, &block, None).await?));
+                    || (tags::is_shared(&block) && self.is_unused(running, &block, None).await?));
             if service.is_some() || nobodys {
                 let whose = service.clone().unwrap_or_else(|| format!("block {}", block.cidr));
-                owned.push(OwnedBalancer {
-                    name: tags::balancer_name(&running.cluster, &whose),
-                    service,
-                    id: block.id,
-                });
+                add(&whose, service, block.id);
+            }
+        }
+        // What MetalLB announces where nothing of ours belongs, whether the Service is there or not.
+        let announcer = self.0.settings.as_ref().map(|settings| &settings.announcer);
+        let leftovers = Leftovers::new(&running.context.client, announcer);
+        for (namespace, services) in leftovers.by_place().await? {
+            for service in services {
+                let whose = format!("{service} in MetalLB's namespace {namespace}");
+                add(&whose, Some(service), format!("IPAddressPool in {namespace}"));
             }
         }
         Ok(Some(owned))

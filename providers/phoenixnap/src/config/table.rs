@@ -52,7 +52,7 @@ const fn setting(
 }
 
 /// All settings.
-pub const SETTINGS: [Setting; 12] = [
+pub const SETTINGS: [Setting; 13] = [
     setting(
         ("clientID", "PNAP_CLIENT_ID"),
         "text",
@@ -73,7 +73,8 @@ pub const SETTINGS: [Setting; 12] = [
         "",
         Upstream::Same,
         "Who announces the addresses of Services, and the ID of the public network they are on: `kube-vip://NETWORK`, or \
-         `metallb://NETWORK[/NAMESPACE][?interfaces=NAME,NAME]`. Without it Services get no address.",
+         `metallb://NETWORK[/NAMESPACE][?interfaces=NAME,NAME]`. Without it Services get no address; \
+         what they had from earlier stays until they are deleted.",
     ),
     setting(
         ("location", "PNAP_LOCATION"),
@@ -126,6 +127,14 @@ pub const SETTINGS: [Setting; 12] = [
         Upstream::Unknown,
         "Whether Services share blocks, each having an address of one, instead of having a block each. A public network \
          takes ten blocks.",
+    ),
+    setting(
+        ("annotationOnly", "PNAP_ANNOTATION_ONLY"),
+        "true or false",
+        "false",
+        Upstream::Unknown,
+        "With kube-vip: whether the address of a Service is written to its annotations only, and not to the deprecated \
+         `spec.loadBalancerIP`. kube-vip reads the annotation from 0.5.12 on.",
     ),
     setting(
         ("ipBlockSize", "PNAP_IP_BLOCK_SIZE"),

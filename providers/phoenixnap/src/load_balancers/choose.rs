@@ -2,20 +2,22 @@
 //!
 //! Mirrors `GetLoadBalancer` and `EnsureLoadBalancer` of the original (`phoenixnap/loadbalancers.go`). Differs from it: the
 //! tags of a block say whose it is, not the Service's spec; a block on its way is waited for; of several blocks for one
-//! Service one is kept; an address that the user asked for is only taken where it can be reached.
+//! Service one is kept; an address that the user asked for is only taken where it can be reached; a block that lost its
+//! tags gets them back; a block on a network that is not the configured one any more stays where it is.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use cloud_provider::CloudError;
-use cloud_provider::announcers::{AddressNames, assigned, is_requested};
+use cloud_provider::announcers::{AddressNames, assigned};
 use cloud_provider::data::Service;
 use cloud_provider::helpers::Cidr;
 use kit::Class;
 
 use super::address::{Members, usable};
+use super::publish::{Place, Wish, addresses_of, granted, wish};
 use super::tags;
-use crate::client::{BlockStatus, IpBlock, PublicNetwork};
+use crate::client::{BlockStatus, IpBlock, PublicNetwork, TagValue};
 
 /// What is decided from.
 pub(super) struct Seen<'a> {
@@ -25,8 +27,12 @@ pub(super) struct Seen<'a> {
     pub names: &'a AddressNames,
     /// The public network that blocks are assigned to.
     pub network: &'a PublicNetwork,
+    /// The cluster, by its UID.
+    pub cluster: &'a str,
     /// The cluster's blocks.
     pub blocks: &'a [IpBlock],
+    /// Blocks of the network that do not say that they are the cluster's.
+    pub strangers: &'a [IpBlock],
     /// The addresses that other Services have.
     pub taken: &'a BTreeSet<IpAddr>,
     /// Whether blocks are for several Services.
@@ -51,6 +57,20 @@ pub(super) enum Step<'a> {
         address: IpAddr,
         /// What is to be written to the Service.
         write: Write,
+    },
+    /// It keeps this one, in a block on another network than the configured one.
+    Stay {
+        /// The address.
+        address: IpAddr,
+        /// The block.
+        block: &'a IpBlock,
+    },
+    /// Put these tags on the block, which has the Service's address and does not say so any more.
+    Restore {
+        /// The block.
+        block: &'a IpBlock,
+        /// All its tags.
+        tags: Vec<TagValue>,
     },
     /// Add the block to the network.
     Assign(&'a IpBlock),
@@ -84,8 +104,15 @@ pub(super) fn choose<'a>(seen: &Seen<'a>) -> Result<Choice<'a>, CloudError> {
         return Err(CloudError::new(Class::Invalid, text));
     }
     let own = own(service, seen.names, &seen.network.id, seen.blocks);
-    if let Some(address) = requested(seen, &own)? {
-        return requested_step(seen, &own, address);
+    let wish = wish(seen.names, service)?;
+    if let Some(wish) = &wish
+        // What lies in the Service's own block was written there by us or by the original, or is as good as that.
+        && !own.iter().any(|block| contains(&block.cidr, wish.address))
+    {
+        return Ok(Choice {
+            step: wish_outside(seen, wish)?,
+            spares: own,
+        });
     }
     let Some((first, spares)) = own.split_first() else {
         return Ok(Choice {
@@ -94,7 +121,7 @@ pub(super) fn choose<'a>(seen: &Seen<'a>) -> Result<Choice<'a>, CloudError> {
         });
     };
     Ok(Choice {
-        step: step_with(seen, first)?,
+        step: step_with(seen, first, wish.as_ref())?,
         spares: spares.to_vec(),
     })
 }
@@ -121,44 +148,10 @@ pub(super) fn own<'a>(
     own
 }
 
-/// The addresses that a Service was granted: those it only asks for are nobody's.
-pub(super) fn granted(names: &AddressNames, service: &Service) -> impl Iterator<Item = IpAddr> {
-    let given = assigned(names, service).map(str::to_owned);
-    let told = service.ingress.iter().map(|ingress| ingress.ip.clone());
-    let all: Vec<String> = given.into_iter().chain(told).collect();
-    all.into_iter().filter_map(|text| text.parse().ok())
-}
-
-/// The addresses that a Service has, has been given, or asks for.
-pub(super) fn addresses_of(names: &AddressNames, service: &Service) -> impl Iterator<Item = IpAddr> {
-    let given = assigned(names, service).unwrap_or_default();
-    let written = [given, &service.load_balancer_ip].map(str::to_owned);
-    let told = service.ingress.iter().map(|ingress| ingress.ip.clone());
-    let all: Vec<String> = written.into_iter().chain(told).collect();
-    all.into_iter().filter_map(|text| text.parse().ok())
-}
-
-/// The address that the user asked for. What stands in the spec and lies in the Service's own block was written there by
-/// us or by the original, or is as good as that.
-fn requested(seen: &Seen<'_>, own: &[&IpBlock]) -> Result<Option<IpAddr>, CloudError> {
-    if !is_requested(seen.names, seen.service) {
-        return Ok(None);
-    }
-    let text = &seen.service.load_balancer_ip;
-    let address: IpAddr = text
-        .parse()
-        .map_err(|error| CloudError::new(Class::Invalid, format!("invalid service IP {text}: {error}")))?;
-    let ours = own.iter().any(|block| contains(&block.cidr, address));
-    Ok((!ours).then_some(address))
-}
-
 /// An address that the user asked for, outside the Service's own blocks: it must be in a block of the network, and nobody
 /// else's.
-fn requested_step<'a>(seen: &Seen<'a>, own: &[&'a IpBlock], address: IpAddr) -> Result<Choice<'a>, CloudError> {
-    let refuse = |why: String| {
-        let text = format!("the address {address} was asked for, but {why}: correct or remove spec.loadBalancerIP");
-        Err(CloudError::new(Class::Invalid, text))
-    };
+fn wish_outside<'a>(seen: &Seen<'a>, wish: &Wish) -> Result<Step<'a>, CloudError> {
+    let (address, refuse) = (wish.address, |why: String| Err(refused(wish, &why)));
     let network = &seen.network.id;
     let holder = seen
         .network
@@ -186,26 +179,37 @@ fn requested_step<'a>(seen: &Seen<'a>, own: &[&'a IpBlock], address: IpAddr) -> 
             return refuse(format!("its block {} is that of service {owner}", holder.cidr));
         }
     }
+    let stranger = seen.strangers.iter().find(|block| block.id == holder.id);
+    if let Some(cluster) = stranger.and_then(|block| tags::other_cluster(block, seen.cluster)) {
+        return refuse(format!("its block {} is that of cluster {cluster}", holder.cidr));
+    }
     if Members::of(seen.network).have(address) {
         return refuse(format!("a member of public network {network} has it"));
     }
-    Ok(Choice {
-        step: Step::Use {
-            address,
-            write: Write::Nothing,
-        },
-        spares: own.to_vec(),
-    })
+    let write = Write::Nothing;
+    Ok(Step::Use { address, write })
 }
 
-/// The next step with the Service's own block, or with one for several.
-fn step_with<'a>(seen: &Seen<'a>, block: &'a IpBlock) -> Result<Step<'a>, CloudError> {
+fn refused(wish: &Wish, why: &str) -> CloudError {
+    let Wish { address, place } = wish;
+    let text = format!("the address {address} was asked for, but {why}: correct or remove {place}");
+    CloudError::new(Class::Invalid, text)
+}
+
+/// The next step with the Service's own block, in which it may ask for an address, or with one for several.
+fn step_with<'a>(seen: &Seen<'a>, block: &'a IpBlock, wish: Option<&Wish>) -> Result<Step<'a>, CloudError> {
     Ok(match &block.status {
         BlockStatus::Assigned => {
+            if let (None, Some(address)) = (wish, address_elsewhere(seen, block)) {
+                return Ok(Step::Stay { address, block });
+            }
             let cidr = check_assignment(seen, block)?;
-            if is_requested(seen.names, seen.service) {
-                let address = requested_in(seen, cidr)?;
-                let write = Write::Mark;
+            if let Some(wish) = wish {
+                let address = wish_inside(seen, cidr, wish)?;
+                let write = match wish.place {
+                    Place::Spec => Write::Mark,
+                    Place::Annotation(_) => Write::Address,
+                };
                 return Ok(Step::Use { address, write });
             }
             let address = address_in(seen, cidr).ok_or_else(|| {
@@ -225,7 +229,38 @@ fn step_with<'a>(seen: &Seen<'a>, block: &'a IpBlock) -> Result<Step<'a>, CloudE
     })
 }
 
-/// A Service without a block of its own: it has an address of a shared one, or gets one, or needs a block.
+/// The address that a Service has in a block on a public network that is not the configured one: the setting was changed,
+/// or somebody moved the block. Moving it, back or forth, would cut off whoever uses the address.
+fn address_elsewhere(seen: &Seen<'_>, block: &IpBlock) -> Option<IpAddr> {
+    let network = block.assigned_resource_id.as_deref().filter(|id| !id.is_empty())?;
+    if !block.is_on_public_network() || network == seen.network.id {
+        return None;
+    }
+    granted(seen.names, seen.service).find(|address| contains(&block.cidr, *address))
+}
+
+/// The block with the address that we gave the Service, when its tags do not say whose it is any more.
+fn stripped<'a>(seen: &Seen<'a>) -> Option<Step<'a>> {
+    let address: IpAddr = assigned(seen.names, seen.service)?.parse().ok()?;
+    let block = seen.blocks.iter().chain(seen.strangers).find(|block| {
+        contains(&block.cidr, address)
+            && !tags::is_marked(block)
+            && !tags::is_shared(block)
+            && tags::owner(block).is_none()
+            && tags::other_cluster(block, seen.cluster).is_none()
+    })?;
+    let shared = seen.share || seen.taken.iter().any(|taken| contains(&block.cidr, *taken));
+    let own = if shared {
+        tags::shared()
+    } else {
+        tags::service(seen.service)
+    };
+    let tags = tags::restored(block, &[tags::cluster(seen.cluster), own].concat());
+    Some(Step::Restore { block, tags })
+}
+
+/// A Service without a block of its own: it has an address of a shared one, or of one that lost its tags, or gets one, or
+/// needs a block.
 fn step_without_own<'a>(seen: &Seen<'a>) -> Result<Step<'a>, CloudError> {
     let mut shared: Vec<&IpBlock> = seen
         .blocks
@@ -236,7 +271,10 @@ fn step_without_own<'a>(seen: &Seen<'a>) -> Result<Step<'a>, CloudError> {
     let in_use: Vec<IpAddr> = addresses_of(seen.names, seen.service).collect();
     let has_one_of = |block: &&&IpBlock| in_use.iter().any(|address| contains(&block.cidr, *address));
     if let Some(block) = shared.iter().find(has_one_of) {
-        return step_with(seen, block);
+        return step_with(seen, block, None);
+    }
+    if let Some(step) = stripped(seen) {
+        return Ok(step);
     }
     if !seen.share {
         return Ok(Step::Buy);
@@ -259,28 +297,23 @@ fn step_without_own<'a>(seen: &Seen<'a>) -> Result<Step<'a>, CloudError> {
         )
     };
     match shared.iter().find(coming) {
-        Some(block) => step_with(seen, block),
+        Some(block) => step_with(seen, block, None),
         None => Ok(Step::Buy),
     }
 }
 
-/// The address that the user asks for in the Service's own block.
-fn requested_in(seen: &Seen<'_>, block: Cidr) -> Result<IpAddr, CloudError> {
-    let text = &seen.service.load_balancer_ip;
-    let refuse = |why: &str| {
-        let text = format!("the address {text} was asked for, but {why}: correct or remove spec.loadBalancerIP");
-        CloudError::new(Class::Invalid, text)
-    };
-    let address: IpAddr = text.parse().map_err(|_| refuse("it is none"))?;
+/// An address that the user asks for in the Service's own block.
+fn wish_inside(seen: &Seen<'_>, block: Cidr, wish: &Wish) -> Result<IpAddr, CloudError> {
+    let (address, refuse) = (wish.address, |why: &str| Err(refused(wish, why)));
     if !usable(block).any(|one| one == address) {
-        return Err(refuse(&format!("it is not for services in block {block}")));
+        return refuse(&format!("it is not for services in block {block}"));
     }
     if seen.taken.contains(&address) {
-        return Err(refuse("another service has it"));
+        return refuse("another service has it");
     }
-    let told = seen.service.ingress.iter().any(|ingress| ingress.ip == *text);
+    let told = granted(seen.names, seen.service).any(|one| one == address);
     if !told && Members::of(seen.network).have(address) {
-        return Err(refuse("a member of the public network has it"));
+        return refuse("a member of the public network has it");
     }
     Ok(address)
 }

@@ -2,150 +2,176 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use cloud_provider::CloudError;
 use cloud_provider::data::Service;
-use tracing::{info, warn};
+use kit::Class;
+use tracing::warn;
 
-use super::blocks::{LIST_LAG, Ledger};
-use super::choose::{Choice, Seen, Step, Write, choose, granted};
-use super::{MOVING, PnapLoadBalancers, Running, moving, needs_address, network, tags};
-use crate::client::{IpBlock, IpBlockRequest, PublicNetwork};
-
-/// What people read about a block.
-const DESCRIPTION: &str = "PhoenixNAP Kubernetes CCM auto-generated for Load Balancer";
-/// How soon a block that was just bought is looked at.
-const NEW: Duration = Duration::from_secs(1);
+use super::blocks::View;
+use super::choose::{Choice, Seen, Step, Write, choose};
+use super::ledger::Notes;
+use super::publish::granted;
+use super::{NEW, PnapLoadBalancers, Running, moving, needs_address, tags};
+use crate::client::{IpBlock, TagValue};
 
 impl PnapLoadBalancers {
-    /// The address of a Service, once it has one; until then what it waits for.
-    pub(super) async fn bring_about(&self, running: &Running, service: &Service) -> Result<IpAddr, CloudError> {
-        let mut ledger = running.ledger.lock().await;
-        let blocks = self.blocks(running, &mut ledger).await?;
-        let network = self.network().await?;
-        let taken = taken(running, &ledger, service);
-        let Choice { step, spares } = choose(&Seen {
-            service,
-            names: running.address.names(),
-            network: &network,
-            blocks: &blocks,
-            taken: &taken,
-            share: self.0.config.share_ip_blocks,
-        })?;
+    /// The address of a Service, once it has one; until then what it waits for. Whoever calls this works on the Service.
+    pub(super) async fn bring_about(
+        &self,
+        running: &Running,
+        service: &Service,
+        view: &View,
+    ) -> Result<IpAddr, CloudError> {
+        let (own, strangers): (Vec<IpBlock>, Vec<IpBlock>) = self
+            .strangers(running, service, view)
+            .await?
+            .into_iter()
+            .partition(|block| block.bears(&tags::cluster(&running.cluster)));
+        let seen = [&view.blocks[..], &own].concat();
+        let (blocks, taken);
+        let Choice { step, spares } = {
+            let mut notes = running.ledger.notes();
+            blocks = notes.as_known(&seen);
+            taken = addresses_of_others(running, &notes, service);
+            let choice = choose(&Seen {
+                service,
+                names: running.publisher.names(),
+                network: &view.network,
+                cluster: &running.cluster,
+                blocks: &blocks,
+                strangers: &strangers,
+                taken: &taken,
+                share: self.0.config.share_ip_blocks,
+            })?;
+            if let Step::Use { address, .. } | Step::Stay { address, .. } = &choice.step {
+                // From here on nobody else gets it.
+                notes.given.insert(service.key(), *address);
+                notes.not_buying(&service.key());
+            }
+            choice
+        };
+        tell_trouble(running, service, &step);
         match step {
             Step::Use { address, write } => {
-                // From here on nobody else gets it.
-                ledger.given.insert(service.key(), address);
-                ledger.unsure.remove(&service.key());
                 match write {
-                    Write::Address => running.address.write(service, &address.to_string()).await?,
-                    Write::Mark => running.address.adopt(service, &address.to_string()).await?,
+                    Write::Address => running.publisher.write(service, &address.to_string()).await?,
+                    Write::Mark => running.publisher.adopt(service, &address.to_string()).await?,
                     // What we wrote before the user asked for another.
-                    Write::Nothing => running.address.clear(service).await?,
+                    Write::Nothing => running.publisher.clear(service).await?,
                 }
-                // It has its address, whatever becomes of what it does not need; the reaper comes by, too.
-                if let Err(error) = self.discard(running, &mut ledger, &spares).await {
-                    warn!(service = %service.key(), "{}", kit::chain(&error));
+                // It has its address, whatever becomes of what it does not need: the next look finds it again.
+                for spare in spares {
+                    if let Err(error) = self.discard(running, spare).await {
+                        warn!(service = %service.key(), "{}", kit::chain(&error));
+                    }
                 }
                 Ok(address)
             }
-            Step::Assign(block) => {
-                running.context.fence.check()?;
-                match self.0.client.add_block_to_network(&network.id, &block.id).await {
-                    Ok(()) => Err(moving(block, "being assigned")),
-                    // One of the two is busy, or it was asked for already.
-                    Err(error) if error.is_conflict() => Err(moving(block, "waiting for its network")),
-                    Err(error) => {
-                        let text = format!("unable to assign block {} to network {}", block.cidr, network.id);
-                        Err(CloudError::new(error.class(), text).because(error))
-                    }
-                }
-            }
-            Step::Withdraw(block) => {
-                let text = format!("IP block {} is {}; trying again", block.cidr, block.status);
-                warn!(service = %service.key(), "{text}");
-                running
-                    .context
-                    .recorder
-                    .warning(&service.reference(), "IPBlockNotAssigned", text);
-                self.release(running).take_off(block).await?;
-                Err(moving(block, "being withdrawn"))
-            }
+            Step::Stay { address, .. } => Ok(address),
+            Step::Restore { block, tags } => self.restore(running, block, &tags).await,
+            Step::Assign(block) => self.assign(running, block, &view.network.id).await,
+            Step::Withdraw(block) => self.withdraw(running, block, &view.network.id).await,
             Step::Wait(block) => Err(moving(block, &block.status.to_string())),
-            Step::Buy => self.buy(running, &mut ledger, service, &network, &blocks).await,
+            Step::Buy => self.buy(running, service, view).await,
         }
     }
 
-    /// Buys a block. Returns what is to be waited for.
-    async fn buy(
-        &self,
-        running: &Running,
-        ledger: &mut Ledger,
-        service: &Service,
-        network: &PublicNetwork,
-        blocks: &[IpBlock],
-    ) -> Result<IpAddr, CloudError> {
-        let (inner, clock) = (&*self.0, &running.context.clock);
-        let location = network::place(&inner.config, service, network, blocks)?;
-        let whose = if inner.config.share_ip_blocks {
-            String::new()
-        } else {
-            service.key()
-        };
-        if let Some(at) = ledger.unsure.get(&whose)
-            && let Some(left) = LIST_LAG.checked_sub(clock.since(*at))
-            && !left.is_zero()
-        {
-            let text = "whether the last purchase of an IP block came about is not known yet";
-            return Err(CloudError::pending(text, left.min(MOVING)));
-        }
-        running.announcer.check().await?;
-        self.ensure_tags(running, ledger).await?;
-        let own = if inner.config.share_ip_blocks {
-            tags::shared()
-        } else {
-            tags::service(service)
-        };
-        let request = IpBlockRequest {
-            location,
-            cidr_block_size: inner.config.ip_block_size.to_string(),
-            description: DESCRIPTION.to_owned(),
-            tags: [tags::cluster(&running.cluster), own].concat(),
+    /// Adds a block to the network. Returns what is to be waited for.
+    async fn assign(&self, running: &Running, block: &IpBlock, network: &str) -> Result<IpAddr, CloudError> {
+        let Some(_working) = running.ledger.begin(&block.id) else {
+            return Err(moving(block, "being assigned"));
         };
         running.context.fence.check()?;
-        match inner.client.create_ip_block(&request).await {
-            Ok(block) => {
-                info!(service = %service.key(), block = %block.id, cidr = %block.cidr, "bought an IP block");
-                ledger.unsure.remove(&whose);
-                ledger.bought.push((block.clone(), clock.now()));
-                // It is assigned at the next look: what is done here is done again after a crash.
-                Err(CloudError::pending(format!("IP block {} is new", block.cidr), NEW))
-            }
+        match self.0.client.add_block_to_network(network, &block.id).await {
+            Ok(()) => Err(moving(block, "being assigned")),
+            // One of the two is busy, or it was asked for already.
+            Err(error) if error.is_conflict() => Err(moving(block, "waiting for its network")),
             Err(error) => {
-                ledger.tagged = false;
-                if error.is_ambiguous() {
-                    ledger.unsure.insert(whose, clock.now());
-                }
-                let mut text = "unable to create new IP block".to_owned();
-                if error.is_sold_out() {
-                    let (size, location) = (request.cidr_block_size, request.location);
-                    text = format!("there is no IP block of size {size} left in {location}");
-                }
+                let text = format!("unable to assign block {} to network {network}", block.cidr);
                 Err(CloudError::new(error.class(), text).because(error))
             }
         }
     }
+
+    /// Takes a block off the network that it did not get to, so that it can be assigned anew. Always a failure: what
+    /// failed once is tried again later and later.
+    async fn withdraw(&self, running: &Running, block: &IpBlock, network: &str) -> Result<IpAddr, CloudError> {
+        let Some(_working) = running.ledger.begin(&block.id) else {
+            return Err(moving(block, "being withdrawn"));
+        };
+        self.release(running).take_off(block).await?;
+        let (cidr, status) = (&block.cidr, &block.status);
+        let text =
+            format!("IP block {cidr} is in status {status} on public network {network}; withdrawn, to be tried again");
+        Err(CloudError::new(Class::Transient, text))
+    }
+
+    /// Puts the tags back on a block that lost them.
+    async fn restore(&self, running: &Running, block: &IpBlock, tags: &[TagValue]) -> Result<IpAddr, CloudError> {
+        self.ensure_tags(running).await?;
+        running.context.fence.check()?;
+        let tagged = self.0.client.tag_ip_block(&block.id, tags).await.map_err(|error| {
+            running.ledger.notes().tagged = false;
+            let text = format!("unable to put the tags back on IP block {}", block.cidr);
+            CloudError::new(error.class(), text).because(error)
+        })?;
+        running.ledger.notes().met(&tagged, running.context.clock.now());
+        Err(CloudError::pending(
+            format!("IP block {} has its tags again", block.cidr),
+            NEW,
+        ))
+    }
+}
+
+/// Says what is wrong with the block of a Service: that it was not assigned, and, where the Service has its address
+/// already, what others did to it.
+fn tell_trouble(running: &Running, service: &Service, step: &Step<'_>) {
+    let (reason, text) = match step {
+        Step::Withdraw(block) => (
+            "IPBlockNotAssigned",
+            format!("IP block {} is {}; trying again", block.cidr, block.status),
+        ),
+        Step::Use { .. } | Step::Wait(_) => return,
+        _ if service.ingress.is_empty() => return,
+        Step::Stay { block, .. } => {
+            let network = block.assigned_resource_id.as_deref().unwrap_or_default();
+            let text = format!(
+                "IP block {} is on public network {network}, which is not the configured one: it stays there; taken off by \
+                 hand, it is assigned to the configured one",
+                block.cidr
+            );
+            ("IPBlockOnOtherNetwork", text)
+        }
+        Step::Restore { block, .. } => (
+            "IPBlockTagsRestored",
+            format!("IP block {} has lost its tags; putting them back", block.cidr),
+        ),
+        Step::Assign(block) => (
+            "IPBlockDetached",
+            format!(
+                "IP block {} was taken off its public network; assigning it again",
+                block.cidr
+            ),
+        ),
+        Step::Buy => {
+            let address = service.ingress.first().map_or("", |ingress| &ingress.ip);
+            let text = format!("the IP block with {address} is not this cluster's any more; buying another");
+            ("IPBlockLost", text)
+        }
+    };
+    warn!(service = %service.key(), "{text}");
+    running.context.recorder.warning(&service.reference(), reason, text);
 }
 
 /// The addresses that Services other than this one have.
-fn taken(running: &Running, ledger: &Ledger, service: &Service) -> BTreeSet<IpAddr> {
+fn addresses_of_others(running: &Running, notes: &Notes, service: &Service) -> BTreeSet<IpAddr> {
     let key = service.key();
     let services = running.context.services.list();
     let others = services
         .iter()
         .filter(|other| other.key() != key && needs_address(other));
-    let theirs = others.flat_map(|other| granted(running.address.names(), other));
-    let given = ledger.given.iter().filter(|(other, _)| **other != key);
+    let theirs = others.flat_map(|other| granted(running.publisher.names(), other));
+    let given = notes.given.iter().filter(|(other, _)| **other != key);
     theirs.chain(given.map(|(_, address)| *address)).collect()
 }

@@ -32,16 +32,16 @@ pub(super) fn blocks_on(network: &PublicNetwork, ours: &[IpBlock]) -> usize {
     there.count() + coming.count()
 }
 
-/// Where a block for the Service is to be bought, if the network can take it. Asked before anything is.
+/// Where a block for the Service is to be bought, if a network that `has` so many blocks can take it. Asked before
+/// anything is.
 pub(super) fn place(
     config: &Config,
     service: &Service,
     network: &PublicNetwork,
-    ours: &[IpBlock],
+    has: usize,
 ) -> Result<String, CloudError> {
     let id = &network.id;
     check(network)?;
-    let has = blocks_on(network, ours);
     if has >= MOST_BLOCKS {
         let text = format!(
             "public network {id} has {has} IP blocks, and takes {MOST_BLOCKS}: delete a service with a load balancer, or \
@@ -129,25 +129,27 @@ mod tests {
                 Err("public network net is in ASH, where a block of PHX cannot be used"),
             ),
         ] {
-            let place = place(&config, service, &network(0), &[]).map_err(|error| error.to_string());
+            let place = place(&config, service, &network(0), 0).map_err(|error| error.to_string());
             assert_eq!(place.as_deref().map_err(String::as_str), expected);
         }
         let nowhere = PublicNetwork {
             location: String::new(),
             ..network(0)
         };
-        let error = place(&config(None), &plain, &nowhere, &[]).unwrap_err();
+        let error = place(&config(None), &plain, &nowhere, 0).unwrap_err();
         assert_eq!(error.to_string(), "no location specified, cannot proceed");
     }
 
     #[test]
     fn a_full_network_is_told_before_anything_is_bought() {
         let (config, plain) = (config(None), Service::default());
-        assert!(place(&config, &plain, &network(9), &[]).is_ok());
-        let full = place(&config, &plain, &network(10), &[]).unwrap_err();
+        let place = |network: &PublicNetwork, ours: &[IpBlock]| {
+            super::place(&config, &plain, network, blocks_on(network, ours)).map_err(|error| error.to_string())
+        };
+        assert!(place(&network(9), &[]).is_ok());
+        let full = place(&network(10), &[]).unwrap_err();
         assert!(
-            full.to_string()
-                .starts_with("public network net has 10 IP blocks, and takes 10"),
+            full.starts_with("public network net has 10 IP blocks, and takes 10"),
             "{full}"
         );
         // Bought, and not there yet.
@@ -156,16 +158,16 @@ mod tests {
             status: BlockStatus::Unassigned,
             ..IpBlock::default()
         };
-        assert!(place(&config, &plain, &network(9), std::slice::from_ref(&coming)).is_err());
+        assert!(place(&network(9), std::slice::from_ref(&coming)).is_err());
         let elsewhere = IpBlock {
             assigned_resource_id: Some("other".to_owned()),
             ..coming
         };
-        assert!(place(&config, &plain, &network(9), &[elsewhere]).is_ok());
+        assert!(place(&network(9), &[elsewhere]).is_ok());
         let ending = PublicNetwork {
             status: "DELETING".to_owned(),
             ..network(0)
         };
-        assert!(place(&config, &plain, &ending, &[]).is_err());
+        assert!(place(&ending, &[]).is_err());
     }
 }

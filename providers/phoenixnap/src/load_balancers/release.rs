@@ -3,13 +3,15 @@
 //! Mirrors the reaper of the original (`phoenixnap/loadbalancers.go`), which takes the wrong block off the network.
 
 use cloud_provider::CloudError;
+use cloud_provider::data::Service;
 use cloud_provider::helpers::Cidr;
 use kit::Class;
 use kube_kit::Fence;
 use tracing::info;
 
 use super::address::Members;
-use super::tags;
+use super::users::has_user;
+use super::{PnapLoadBalancers, Running, tags};
 use crate::client::{BlockStatus, IpBlock, PnapClient, PnapError, Removal};
 
 /// Gives blocks back.
@@ -17,7 +19,7 @@ pub(super) struct Release<'a> {
     pub client: &'a PnapClient,
     pub fence: &'a Fence,
     /// The network that blocks are on unless they say otherwise.
-    pub network: &'a str,
+    pub network: Option<&'a str>,
 }
 
 /// How far a block got.
@@ -29,31 +31,92 @@ pub(super) enum Progress {
     Left,
 }
 
-impl Release<'_> {
-    /// Marks a block, so that whoever comes after us goes on giving it back. Once marked it is not used again.
-    pub async fn mark(&self, block: &IpBlock) -> Result<IpBlock, CloudError> {
-        if tags::is_marked(block) {
-            return Ok(block.clone());
+impl PnapLoadBalancers {
+    pub(super) fn release<'a>(&'a self, running: &'a Running) -> Release<'a> {
+        Release {
+            client: &self.0.client,
+            fence: &running.context.fence,
+            network: self.0.settings.as_ref().map(|settings| settings.network.as_str()),
         }
+    }
+
+    /// Marks a block that is to go, and does the next step with it.
+    pub(super) async fn discard(&self, running: &Running, block: &IpBlock) -> Result<Progress, CloudError> {
+        let Some(_working) = running.ledger.begin(&block.id) else {
+            return Ok(Progress::Left);
+        };
+        running.ledger.notes().end(&block.id, running.context.clock.now());
+        let release = self.release(running);
+        let marked = if tags::is_marked(block) {
+            block.clone()
+        } else {
+            self.ensure_tags(running).await?;
+            let marked = release.mark(block).await;
+            match marked.inspect_err(|_| running.ledger.notes().tagged = false)? {
+                Some(marked) => marked,
+                None => return Ok(Progress::Left),
+            }
+        };
+        let progress = release.step(&marked).await?;
+        if progress == Progress::Gone {
+            running.ledger.notes().forget(&block.id);
+        }
+        Ok(progress)
+    }
+
+    /// Gives a block back that nobody uses, as far as this process and the API server know; `except` does not count.
+    /// Nothing when somebody does.
+    pub(super) async fn discard_unused(
+        &self,
+        running: &Running,
+        block: &IpBlock,
+        except: Option<&Service>,
+    ) -> Result<Option<Progress>, CloudError> {
+        {
+            let mut notes = running.ledger.notes();
+            if tags::is_shared(block) && has_user(running, &notes, block, except) {
+                return Ok(None);
+            }
+            // From here on nobody gets an address of it, so that who uses it now is all there are.
+            notes.end(&block.id, running.context.clock.now());
+        }
+        let unused = self.is_unused(running, block, except).await;
+        if !matches!(unused, Ok(true)) {
+            running.ledger.notes().keep(&block.id);
+        }
+        if !unused? {
+            return Ok(None);
+        }
+        self.discard(running, block).await.map(Some)
+    }
+}
+
+impl Release<'_> {
+    /// Marks a block, so that whoever comes after us goes on giving it back. Once marked it is not used again. Nothing when
+    /// it cannot be seen.
+    async fn mark(&self, block: &IpBlock) -> Result<Option<IpBlock>, CloudError> {
         self.fence.check()?;
         info!(block = %block.id, cidr = %block.cidr, "releasing an IP block");
-        self.client
-            .tag_ip_block(&block.id, &tags::marked(block))
-            .await
-            .map_err(|error| {
+        match self.client.tag_ip_block(&block.id, &tags::marked(block)).await {
+            Ok(marked) => Ok(Some(marked)),
+            Err(error) => {
                 let text = format!("unable to add 'delete' tag to IP block {}", block.id);
-                CloudError::new(error.class(), text).because(error)
-            })
+                self.settle(block, error, text).await.map(|_| None)
+            }
+        }
     }
 
     /// The next step with a block that is marked.
-    pub async fn step(&self, block: &IpBlock) -> Result<Progress, CloudError> {
+    async fn step(&self, block: &IpBlock) -> Result<Progress, CloudError> {
         match &block.status {
             BlockStatus::Unassigned => {
                 self.fence.check()?;
                 match self.client.delete_ip_block(&block.id).await {
                     Ok(()) => Ok(Progress::Gone),
-                    Err(error) => settle(error, format!("unable to delete IP block {}", block.cidr)),
+                    Err(error) => {
+                        let text = format!("unable to delete IP block {}", block.cidr);
+                        self.settle(block, error, text).await
+                    }
                 }
             }
             BlockStatus::Assigned | BlockStatus::ErrorAssigning | BlockStatus::ErrorUnassigning => {
@@ -81,7 +144,13 @@ impl Release<'_> {
             );
             return Err(CloudError::new(Class::Conflict, text));
         }
-        let network = id.unwrap_or_else(|| self.network.to_owned());
+        let Some(network) = id.or_else(|| self.network.map(str::to_owned)) else {
+            let text = format!(
+                "block {} does not say which network it is on: take it off by hand",
+                block.cidr
+            );
+            return Err(CloudError::new(Class::Conflict, text));
+        };
         self.fence.check()?;
         let removed = self
             .client
@@ -99,10 +168,8 @@ impl Release<'_> {
                     );
                     return Err(CloudError::new(Class::Conflict, text).because(error));
                 }
-                settle(
-                    error,
-                    format!("unable to remove block {} from network {network}", block.cidr),
-                )
+                let text = format!("unable to remove block {} from network {network}", block.cidr);
+                self.settle(block, error, text).await
             }
         }
     }
@@ -114,14 +181,18 @@ impl Release<'_> {
         let network = self.client.public_network(network).await?;
         Ok(Members::of(&network).inside(cidr).map(str::to_owned))
     }
-}
 
-/// A conflict says that the block, or its network, is busy. That the block is not there may mean that it is gone, or that
-/// the credential is no good: the next look at the list tells.
-fn settle(error: PnapError, what: String) -> Result<Progress, CloudError> {
-    if error.is_conflict() || error.is_missing() {
-        info!("{what}: {error}; looking again");
-        return Ok(Progress::Left);
+    /// What a refusal means. A conflict says that the block, or its network, is busy. That the block is not there may be
+    /// so, or this may not be done with it: while it can be seen, doing the same again soon does not help.
+    async fn settle(&self, block: &IpBlock, error: PnapError, what: String) -> Result<Progress, CloudError> {
+        let gone = error.is_missing() && {
+            let seen = self.client.ip_block(&block.id).await;
+            seen.is_err_and(|error| error.is_missing())
+        };
+        if error.is_conflict() || gone {
+            info!("{what}: {error}; looking again");
+            return Ok(Progress::Left);
+        }
+        Err(CloudError::new(error.class(), what).because(error))
     }
-    Err(CloudError::new(error.class(), what).because(error))
 }

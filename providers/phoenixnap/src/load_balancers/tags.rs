@@ -61,6 +61,23 @@ pub(super) fn owner(block: &IpBlock) -> Option<String> {
     Some(format!("{}/{}", tag(SERVICE_NAMESPACE)?, tag(SERVICE_NAME)?))
 }
 
+/// The other cluster, by its UID, that a block was bought for.
+pub(super) fn other_cluster<'a>(block: &'a IpBlock, uid: &str) -> Option<&'a str> {
+    let cluster = block.tag(CLUSTER).filter(|known| !known.is_empty() && *known != uid)?;
+    // `cluster` alone may be anybody's word for anything.
+    let bought = block.tag(USAGE) == Some(OWNER) || block.has_tag(SERVICE_NAME) || block.has_tag(SHARED);
+    bought.then_some(cluster)
+}
+
+/// The tags of a block once these are on it again; those of other names stay.
+pub(super) fn restored(block: &IpBlock, wanted: &[TagValue]) -> Vec<TagValue> {
+    let kept = block
+        .tags
+        .iter()
+        .filter(|tag| !wanted.iter().any(|one| one.name == tag.name));
+    kept.chain(wanted).cloned().collect()
+}
+
 /// The name of a Service's load balancer, as the original gives it.
 pub(super) fn balancer_name(uid: &str, service: &str) -> String {
     format!("{USAGE}={OWNER}:service={service}:{CLUSTER}={uid}")
@@ -101,6 +118,32 @@ mod tests {
         assert!(!is_marked(&block) && !is_shared(&block));
         block.tags = marked(&block);
         assert!(is_marked(&block) && block.bears(&service(&web)));
+    }
+
+    #[test]
+    fn a_block_is_another_clusters_only_when_it_was_bought_for_one() {
+        let block = |tags: &[(&str, &str)]| IpBlock {
+            tags: tags.iter().map(|(name, value)| TagValue::new(*name, *value)).collect(),
+            ..IpBlock::default()
+        };
+        for (tags, expected) in [
+            (&[(USAGE, OWNER), (CLUSTER, "b")][..], Some("b")),
+            (&[(CLUSTER, "b"), (SERVICE_NAME, "web")], Some("b")),
+            (&[(USAGE, OWNER), (CLUSTER, "a")], None),
+            (&[(CLUSTER, "production")], None),
+            (&[(USAGE, OWNER)], None),
+        ] {
+            assert_eq!(other_cluster(&block(tags), "a"), expected, "{tags:?}");
+        }
+        let bare = block(&[("team", "x"), (CLUSTER, "")]);
+        assert_eq!(
+            restored(&bare, &cluster("a")),
+            [
+                TagValue::new("team", "x"),
+                TagValue::new(USAGE, OWNER),
+                TagValue::new(CLUSTER, "a")
+            ]
+        );
     }
 
     #[test]

@@ -9,10 +9,18 @@ use serde_json::{Value, json};
 use crate::harness::{World, merge};
 
 mod crash;
+mod defects;
 mod drift;
 mod life;
-mod metallb;
+pub mod metallb;
+mod moved;
+mod neighbours;
+mod publish;
+mod refused;
+mod removed;
+mod repair;
 mod share;
+mod side_by_side;
 mod storm;
 
 /// The value of the tag that all our blocks bear.

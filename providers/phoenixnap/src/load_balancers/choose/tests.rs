@@ -54,6 +54,7 @@ fn shared(id: &str, cidr: &str, status: BlockStatus) -> IpBlock {
 struct World {
     service: Service,
     blocks: Vec<IpBlock>,
+    strangers: Vec<IpBlock>,
     members: Vec<String>,
     more: Vec<NetworkBlock>,
     taken: Vec<&'static str>,
@@ -65,6 +66,7 @@ impl Default for World {
         Self {
             service: plain(),
             blocks: Vec::new(),
+            strangers: Vec::new(),
             members: Vec::new(),
             more: Vec::new(),
             taken: Vec::new(),
@@ -77,6 +79,8 @@ impl Default for World {
 #[derive(Debug, PartialEq)]
 enum Short {
     Use(String, Write),
+    Stay(String),
+    Restore(String, Vec<String>),
     Assign(String),
     Withdraw(String),
     Wait(String),
@@ -89,7 +93,8 @@ fn written(address: &str) -> Short {
 
 impl World {
     fn choose(&self) -> Result<(Short, Vec<String>), String> {
-        let on_network = self.blocks.iter().filter(|block| is_on(block, "net"));
+        let all = self.blocks.iter().chain(&self.strangers);
+        let on_network = all.filter(|block| is_on(block, "net"));
         let listed = on_network.map(|block| NetworkBlock {
             id: block.id.clone(),
             cidr: block.cidr.clone(),
@@ -110,13 +115,20 @@ impl World {
             service: &self.service,
             names: &names,
             network: &network,
+            cluster: "uid",
             blocks: &self.blocks,
+            strangers: &self.strangers,
             taken: &taken,
             share: self.share,
         });
         let choice = choice.map_err(|error| error.to_string())?;
         let step = match choice.step {
             Step::Use { address, write } => Short::Use(address.to_string(), write),
+            Step::Stay { address, .. } => Short::Stay(address.to_string()),
+            Step::Restore { block, tags } => {
+                let names = tags.into_iter().map(|tag| tag.name).collect();
+                Short::Restore(block.id.clone(), names)
+            }
             Step::Assign(block) => Short::Assign(block.id.clone()),
             Step::Withdraw(block) => Short::Withdraw(block.id.clone()),
             Step::Wait(block) => Short::Wait(block.id.clone()),
@@ -406,4 +418,114 @@ fn a_service_for_ipv6_only_is_told_that_there_is_none() {
     assert!(world.step().is_err());
     world.service.ip_families.push("IPv4".to_owned());
     assert_eq!(world.step(), Ok(Short::Buy));
+}
+
+/// The setting was changed, or somebody moved the block: whoever uses the address keeps it.
+#[test]
+fn an_address_in_use_stays_on_the_network_that_it_is_on() {
+    let mut elsewhere = mine(BlockStatus::Assigned);
+    elsewhere.assigned_resource_id = Some("other".to_owned());
+    let served = |block: &IpBlock| World {
+        service: service("web", "203.0.113.10", "203.0.113.10"),
+        ..with(std::slice::from_ref(block))
+    };
+    assert_eq!(served(&elsewhere).step(), Ok(Short::Stay("203.0.113.10".to_owned())));
+    // Not used yet: nobody would be cut off, and nobody could reach it.
+    assert!(with(std::slice::from_ref(&elsewhere)).step().is_err());
+    elsewhere.assigned_resource_type = Some("server".to_owned());
+    assert!(served(&elsewhere).step().is_err());
+}
+
+#[test]
+fn a_block_that_lost_its_tags_gets_them_back_unless_it_is_somebody_elses() {
+    let served = || World {
+        service: service("web", "203.0.113.10", "203.0.113.10"),
+        ..World::default()
+    };
+    let tagged = |tags: Vec<TagValue>| IpBlock {
+        tags,
+        ..mine(BlockStatus::Assigned)
+    };
+    let restored = |names: &[&str]| {
+        Ok(Short::Restore(
+            "b".to_owned(),
+            names.iter().map(|name| (*name).to_owned()).collect(),
+        ))
+    };
+    let own = ["usage", "cluster", "serviceNamespace", "serviceName"];
+    let mut world = served();
+    world.strangers = vec![tagged(vec![TagValue::new("team", "x")])];
+    assert_eq!(world.step(), restored(&[&["team"][..], &own].concat()));
+    world.taken = vec!["203.0.113.11"];
+    assert_eq!(world.step(), restored(&["team", "usage", "cluster", "sharedBlock"]));
+    let mut world = served();
+    world.blocks = vec![tagged(tags::cluster("uid"))];
+    assert_eq!(world.step(), restored(&own));
+    for somebodys in [
+        tags::cluster("another"),
+        [tags::cluster("uid"), tags::service(&service("other", "", ""))].concat(),
+        vec![TagValue::new("delete", "true")],
+    ] {
+        let mut world = served();
+        world.strangers = vec![tagged(somebodys)];
+        assert_eq!(world.step(), Ok(Short::Buy));
+    }
+    // Nobody gave it this address: somebody wrote it into the manifest.
+    let mut world = served();
+    world.service = service("web", "", "");
+    world.strangers = vec![tagged(Vec::new())];
+    assert_eq!(world.step(), Ok(Short::Buy));
+}
+
+#[test]
+fn an_address_in_a_block_of_another_cluster_is_refused() {
+    let stranger = |uid: &str| IpBlock {
+        tags: tags::cluster(uid),
+        ..block("x", "203.0.113.0/29", BlockStatus::Assigned, &service("other", "", ""))
+    };
+    let asking = |stranger: IpBlock| World {
+        service: service("web", "203.0.113.3", ""),
+        strangers: vec![stranger],
+        ..World::default()
+    };
+    let error = asking(stranger("another")).step().unwrap_err();
+    assert!(
+        error.contains("its block 203.0.113.0/29 is that of cluster another"),
+        "{error}"
+    );
+    let brought = IpBlock {
+        tags: vec![TagValue::new("team", "x")],
+        ..stranger("another")
+    };
+    let expected = Short::Use("203.0.113.3".to_owned(), Write::Nothing);
+    assert_eq!(asking(brought).step(), Ok(expected));
+}
+
+#[test]
+fn an_annotation_of_the_user_is_his_wish_and_is_never_overwritten() {
+    let annotated = |address: &str, mark: &str| {
+        let mut service = service("web", mark, mark);
+        service
+            .annotations
+            .insert(kube_vip::ANNOTATION_ADDRESSES.to_owned(), address.to_owned());
+        World {
+            service,
+            ..with(&[mine(BlockStatus::Assigned)])
+        }
+    };
+    assert_eq!(annotated("203.0.113.12", "").step(), Ok(written("203.0.113.12")));
+    assert_eq!(
+        annotated("203.0.113.12", "203.0.113.10").step(),
+        Ok(written("203.0.113.12"))
+    );
+    for (address, why) in [
+        ("203.0.113.15", "it is not for services in block 203.0.113.8/29"),
+        ("192.0.2.1", "public network net has no IP block with it"),
+    ] {
+        let error = annotated(address, "").step().unwrap_err();
+        assert!(
+            error.contains(why) && error.ends_with("remove the annotation kube-vip.io/loadbalancerIPs"),
+            "{error}"
+        );
+    }
 }
