@@ -10,9 +10,11 @@ use crate::world::{World, minutes, seconds, text};
 const ELECT: &[&str] = &["--leader-elect=true"];
 
 fn leader<P: Provider>(world: &World<P>) -> String {
-    let lease = world
-        .kube
-        .get("leases", Some("kube-system"), "cloud-controller-manager");
+    let lease = world.kube.get(
+        "leases.coordination.k8s.io",
+        Some("kube-system"),
+        "cloud-controller-manager",
+    );
     text(&lease.unwrap_or_default()["spec"]["holderIdentity"])
 }
 

@@ -89,15 +89,14 @@ macro_rules! shipped {
 
         #[test]
         fn the_example_secret_has_a_configuration_that_can_be_read() {
-            $crate::shipped::manifest::the_example_secret_has_a_configuration_that_can_be_read::<$provider>(&$shipped);
+            use $crate::shipped::manifest::the_example_secret_has_a_configuration_that_can_be_read as test;
+            test::<$provider>(&$shipped);
         }
 
         #[tokio::test(start_paused = true)]
         async fn as_it_is_shipped_it_starts_and_looks_after_nodes_with_no_other_rights() {
-            $crate::shipped::rights::as_it_is_shipped_it_starts_and_looks_after_nodes_with_no_other_rights::<$provider>(
-                        &$shipped,
-                    )
-                    .await;
+            use $crate::shipped::rights::as_it_is_shipped_it_starts_and_looks_after_nodes_with_no_other_rights as test;
+            test::<$provider>(&$shipped).await;
         }
     };
 }
@@ -135,8 +134,8 @@ macro_rules! program {
 
         #[tokio::test(flavor = "multi_thread")]
         async fn it_brings_a_node_up_over_real_sockets_and_ends_when_it_is_told_to() {
-            $crate::program::it_brings_a_node_up_over_real_sockets_and_ends_when_it_is_told_to::<$provider>($path)
-                .await;
+            use $crate::program::it_brings_a_node_up_over_real_sockets_and_ends_when_it_is_told_to as test;
+            test::<$provider>($path).await;
         }
     };
 }

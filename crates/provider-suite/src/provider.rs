@@ -80,6 +80,9 @@ pub trait Provider: Sized + 'static {
     /// All that is asked in the life of a node, as method and expression for the path: logins, lists.
     const ENDPOINTS: &'static [(&'static str, &'static str)];
 
+    /// Whether the API answers 403 for a machine that is not there, so that it denies it by that.
+    const FORBIDDEN_IS_GONE: bool = false;
+
     /// The body of a list that has these machines only.
     fn list(sim: &Self::Sim, ids: &[String]) -> Value;
 

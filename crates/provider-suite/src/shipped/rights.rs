@@ -139,8 +139,8 @@ pub async fn as_it_is_shipped_it_starts_and_looks_after_nodes_with_no_other_righ
     world.set_ready("n1", "Unknown");
     let gone = |world: &World<P>| world.node("n1").is_none();
     world.until("the node is gone", Duration::from_mins(5), gone).await;
-    for n in 2..6 {
-        P::remove_machine(&world.sim, &ids[n]);
+    for (n, id) in ids.iter().enumerate().skip(2) {
+        P::remove_machine(&world.sim, id);
         world.set_ready(&format!("n{n}"), "Unknown");
     }
     minutes(10).await;

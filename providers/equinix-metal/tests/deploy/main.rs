@@ -12,25 +12,28 @@ mod harness;
 #[path = "../services/cluster.rs"]
 mod cluster;
 
-mod chart;
 mod image;
 mod make;
-mod manifest;
 mod rights;
+mod suite;
 
-use std::path::{Path, PathBuf};
+use equinix_metal::config::table::SETTINGS;
+use provider_suite::shipped::{Shipped, Workload};
 
-/// The folder with everything that is shipped.
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/equinix-metal")
-}
-
-/// Holds a file against what it is made of. With `UPDATE=1` it is made anew.
-fn hold(path: &str, expected: &str) {
-    let path = folder().join(path);
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(&path, expected).unwrap();
-    }
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(found, expected, "{}: run the test with UPDATE=1", path.display());
-}
+/// Names, labels and the command are those of `deploy/template/deployment.yaml` of the Go program, so that applying this
+/// replaces that.
+const SHIPPED: Shipped = Shipped {
+    name: "cloud-provider-equinix-metal",
+    provider: "equinixmetal",
+    folder: "equinix-metal",
+    account: "cloud-provider-equinix-metal",
+    role: "cloud-provider-equinix-metal",
+    autoupdate: false,
+    secret: "metal-cloud-config",
+    workload: Workload::DaemonSet,
+    own: rights::OWN,
+    settings: || SETTINGS.iter().map(|setting| setting.key).collect(),
+    // The older spelling of the key may be given.
+    unsuggested: &["config.projectId"],
+    helm: &["--set=config.apiKey=k,config.projectID=p"],
+};

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use cloud_provider::data::{Address, Node};
 use cloud_provider::{Cloud as _, Sighting, Unknown};
-use cloud_sim::Fault;
 use equinix_metal_sim::{Gone, OTHER_API_KEY, OTHER_PROJECT_ID, Settings};
 use kit::Class;
 use serde_json::json;
@@ -136,36 +135,5 @@ async fn a_device_that_failed_is_gone_only_when_the_api_says_so() {
         } else {
             assert!(!matches!(seen, Sighting::Gone), "{seen:?}");
         }
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_page_that_is_not_the_apis_proves_nothing() {
-    let world = World::new();
-    let nobody = "equinixmetal://00000000-0000-4000-8000-00000000dead";
-    assert!(matches!(see(&world, node("n", nobody)).await, Sighting::Gone));
-    for body in ["<html><body>not found</body></html>", "404 page not found", "\"gone\""] {
-        world.fault(Fault::status(404).body(body).on("GET", "/devices/0000"));
-        let seen = see(&world, node("n", nobody)).await;
-        assert_eq!(class_of(&seen), Class::Permanent, "{body}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_lost_connection_is_an_error_and_never_a_panic() {
-    let world = World::new();
-    let id = world.sim.add_device("n");
-    for action in [
-        cloud_sim::Action::DropBefore,
-        cloud_sim::Action::DropAfter,
-        cloud_sim::Action::Hang,
-    ] {
-        world.fault(Fault::new(action).on("GET", "/devices").times(100));
-        let cloud = world.cloud();
-        let error = cloud.instances().unwrap().look_up(&[node("n", &id)]).await.unwrap_err();
-        assert_eq!(error.class(), Class::Transient);
-        world.sim.front().clear_faults();
-        let seen = cloud.instances().unwrap().look_up(&[node("n", &id)]).await.unwrap();
-        assert_eq!(id_of(&seen[0]), id);
     }
 }

@@ -9,11 +9,9 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
-mod crash;
 mod life;
 mod lookup;
 mod odd;
-mod outage;
 mod requests;
-mod secrets;
+mod suite;
 mod upstream;

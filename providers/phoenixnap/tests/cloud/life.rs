@@ -57,19 +57,6 @@ async fn a_node_waits_for_its_server_and_for_the_servers_address() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_address_that_kubelet_was_told_is_honoured() {
-    let world = World::new();
-    world.add_server("n1", &json!({}));
-    let annotations = json!({"alpha.kubernetes.io/provided-node-ip": "192.0.2.7"});
-    world.add_node("n1", &json!({"metadata": {"annotations": annotations}}));
-    let _ran = world.run(&[]);
-    world.until_initialised(1).await;
-    let told = world.addresses("n1");
-    assert!(told.contains(&"InternalIP 192.0.2.7".to_owned()), "{told:?}");
-    assert!(!told.contains(&"InternalIP 10.1.0.2".to_owned()), "{told:?}");
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_node_of_the_cluster_api_keeps_its_id_and_is_looked_after() {
     let world = World::new();
     let id = world.add_server("n1", &json!({}));
@@ -112,52 +99,4 @@ async fn each_status_is_what_it_says() {
         minutes(3).await;
         assert_eq!(world.taints("n1").contains(&TAINT_SHUTDOWN.to_owned()), off, "{status}");
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_deleted_server_takes_its_node_along_and_no_other() {
-    let world = World::new();
-    let ids = world.add_machines(3);
-    let _ran = world.run(&[]);
-    world.until_initialised(3).await;
-    let gone = world.network.send(
-        http::Request::post(format!("https://phoenixnap.sim{}", phoenixnap_sim::TOKEN_PATH))
-            .body(axum::body::Body::empty())
-            .unwrap(),
-    );
-    assert_eq!(gone.await.unwrap().status(), 400, "nobody logs in with nothing");
-    world.sim.remove(Kind::Server, &ids[1]).unwrap();
-    minutes(5).await;
-    assert!(world.node("n1").is_some(), "kubelet says it is ready");
-    world.set_ready("n1", "Unknown");
-    minutes(2).await;
-    assert!(world.node("n1").is_none());
-    assert_eq!(world.initialised(), ["n0", "n2"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn nodes_of_other_clouds_are_left_alone() {
-    let world = World::new();
-    world.add_machine("n1");
-    let foreign = [
-        "aws:///us-east-1a/i-1",
-        "equinixmetal://60c1",
-        "bmc2://servers/60c1",
-        "k3s://n2",
-    ];
-    for (n, provider_id) in foreign.iter().enumerate() {
-        // One of them has the name of a server.
-        world.add_server(&format!("foreign{n}"), &json!({}));
-        world.add_node(
-            &format!("foreign{n}"),
-            &json!({"spec": {"providerID": provider_id, "taints": []}}),
-        );
-        world.set_ready(&format!("foreign{n}"), "Unknown");
-    }
-    let before: Vec<_> = (0..foreign.len()).map(|n| world.node(&format!("foreign{n}"))).collect();
-    let _ran = world.run(&[]);
-    world.until_initialised(1 + foreign.len()).await;
-    minutes(30).await;
-    let after: Vec<_> = (0..foreign.len()).map(|n| world.node(&format!("foreign{n}"))).collect();
-    assert_eq!(before, after);
 }

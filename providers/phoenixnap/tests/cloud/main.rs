@@ -7,12 +7,10 @@
 )]
 
 mod balancers;
-mod crash;
 mod credentials;
 mod harness;
 mod life;
 mod odd;
 mod outage;
-mod requests;
-mod secrets;
+mod suite;
 mod upstream;

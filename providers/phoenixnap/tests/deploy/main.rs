@@ -5,31 +5,32 @@
     reason = "this is test code, which clippy sees only in test functions"
 )]
 
-mod chart;
-#[allow(dead_code, reason = "other tests use the rest")]
+#[allow(dead_code, unused_imports, reason = "other tests use the rest")]
 #[path = "../cloud/harness.rs"]
 mod harness;
-mod manifest;
 mod reference;
 mod rights;
+mod suite;
 
-use std::path::{Path, PathBuf};
+use phoenixnap::{PROVIDER_NAME, SETTINGS};
+use provider_suite::shipped::{Shipped, Workload};
 
-/// A file of the repository.
-fn at(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
-}
-
-/// The text of a file that is shipped.
-fn read(path: &str) -> String {
-    std::fs::read_to_string(at("deploy/phoenixnap").join(path)).unwrap()
-}
-
-/// Holds a file of the repository against what it is made of. With `UPDATE=1` it is made anew.
-fn hold(path: &str, expected: &str) {
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(at(path), expected).unwrap();
-    }
-    let found = std::fs::read_to_string(at(path)).unwrap_or_default();
-    assert_eq!(found, expected, "{path}: run the test with UPDATE=1");
-}
+/// The names are those of the original, so that applying this replaces that; and so are labels and the command, which are
+/// those of its `deploy/template/deployment.yaml`.
+const SHIPPED: Shipped = Shipped {
+    name: "cloud-provider-phoenixnap",
+    provider: PROVIDER_NAME,
+    folder: "phoenixnap",
+    account: "cloud-controller-manager",
+    role: "system:cloud-controller-manager",
+    autoupdate: true,
+    secret: "phoenixnap-cloud-config",
+    workload: Workload::Deployment,
+    own: rights::OWN,
+    settings: || SETTINGS.iter().map(|setting| setting.key).collect(),
+    unsuggested: &[],
+    helm: &[
+        "--set=config.clientID=a,config.clientSecret=b,configSecret.name=phoenixnap-cloud-config",
+        "--set=serviceAccount.name=cloud-controller-manager",
+    ],
+};

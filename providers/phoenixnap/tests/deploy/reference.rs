@@ -3,8 +3,7 @@
 use std::fmt::Write as _;
 
 use phoenixnap::{SETTINGS, Upstream};
-
-use super::hold;
+use provider_suite::shipped::hold;
 
 const HEAD: &str = "\
 # Settings of cloud-provider-phoenixnap

@@ -1,0 +1,3 @@
+//! What every provider must pass.
+
+provider_suite::shipped!(crate::harness::Metal, crate::SHIPPED);
