@@ -133,8 +133,8 @@ async fn provider(stop: &CancellationToken) -> String {
     let sim = SpotSim::seeded(Clock::simulated(jiff::Timestamp::now(), 120.0), Settings::default(), 1);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let stop = stop.clone();
-    tokio::spawn(async move { sim.serve(listener, stop).await });
+    tokio::spawn(sim.live(stop.clone()));
+    tokio::spawn(cloud_sim::serve(sim.router(), listener, stop.clone()));
     url
 }
 

@@ -7,6 +7,7 @@ mod equinix_metal;
 mod managed;
 mod phoenixnap;
 mod rackspace_spot;
+mod simulated;
 
 use std::any::Any;
 use std::path::PathBuf;

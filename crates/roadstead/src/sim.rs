@@ -4,19 +4,20 @@ mod certificate;
 mod equinix_metal;
 mod kubernetes;
 mod phoenixnap;
+mod place;
+mod rackspace_spot;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use cloud_sim::BadState;
 use kit::Clock;
-use rackspace_spot_sim::{Settings, SpotSim};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use self::certificate::Certificate;
-use crate::console;
+use self::place::Place;
 use crate::failure::Failure;
 
 /// Run a simulated cloud or API server on this machine.
@@ -81,63 +82,21 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
     let listener = TcpListener::bind(args.listen)
         .await
         .map_err(|error| Failure::other(&format!("listen on {}", args.listen), error))?;
+    let (tls, seed) = (args.tls, args.seed);
     match args.name {
-        Name::RackspaceSpot => rackspace_spot(&args, clock, state, listener, stop).await,
-        Name::EquinixMetal => equinix_metal::run(&args, clock, state, listener, stop).await,
-        Name::PhoenixNap => self::phoenixnap::run(&args, clock, state, listener, stop).await,
+        Name::RackspaceSpot => rackspace_spot::run(seed, clock, state, Place::new(listener, tls, stop)?).await,
+        Name::EquinixMetal => equinix_metal::run(seed, clock, state, Place::new(listener, tls, stop)?).await,
+        Name::PhoenixNap => self::phoenixnap::run(seed, clock, state, Place::new(listener, tls, stop)?).await,
         Name::Kubernetes => kubernetes::run(&args, clock, listener, stop).await,
     }
 }
 
-async fn rackspace_spot(
-    args: &Args,
-    clock: Clock,
-    state: Option<Value>,
-    listener: TcpListener,
-    stop: CancellationToken,
-) -> Result<(), Failure> {
-    let sim = SpotSim::seeded(clock, Settings::default(), args.seed);
-    if let Some(state) = state {
-        sim.replace(state)
-            .map_err(|error| Failure::usage(format!("the state makes no sense: {error}")))?;
-    }
-    let tls = args.tls.then(Certificate::for_loopback).transpose()?;
-    let url = url(&listener, args.tls)?;
-    ready(&json!({
-        "sim": "rackspace-spot",
-        "url": url,
-        "control": format!("{url}/_sim"),
-        "organization": "acme",
-        "refreshToken": rackspace_spot_sim::ACME_TOKEN,
-        "ca": tls.as_ref().map(|tls| &tls.pem),
-    }))?;
-    let served = match tls {
-        Some(tls) => sim.serve_tls(listener, tls.config, stop).await,
-        None => sim.serve(listener, stop).await,
-    };
-    served.map_err(|error| Failure::other("serve", error))
+fn refused(error: &BadState) -> Failure {
+    Failure::usage(format!("the state makes no sense: {error}"))
 }
 
 fn read_state(path: &Path) -> Result<Value, Failure> {
     let failed = |why: String| Failure::usage(format!("cannot read the state from {}: {why}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
     serde_json::from_str(&text).map_err(|error| failed(error.to_string()))
-}
-
-fn url(listener: &TcpListener, tls: bool) -> Result<String, Failure> {
-    let address = listener
-        .local_addr()
-        .map_err(|error| Failure::other("read the listening address", error))?;
-    Ok(format!("{}://{address}", if tls { "https" } else { "http" }))
-}
-
-/// The one line that says it is ready. Members without a value are left out.
-fn ready(line: &Value) -> Result<(), Failure> {
-    let members = line
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(_, value)| !value.is_null());
-    let line: serde_json::Map<String, Value> = members.map(|(key, value)| (key.clone(), value.clone())).collect();
-    console::line(Value::Object(line).to_string())
 }

@@ -11,7 +11,8 @@ use kit::Clock;
 use serde_json::{Value, json};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::managed::{Rental, SPEED, listen, play as play_managed};
+use super::managed::{Rental, play as play_managed};
+use super::simulated::{SPEED, serve};
 use super::{Keep, Played};
 use crate::failure::Failure;
 
@@ -24,27 +25,19 @@ pub(super) async fn play(keep: Keep, stop: CancellationToken) -> Result<Played, 
 struct Devices {
     sim: MetalSim,
     url: String,
-    _serving: DropGuard,
+    _running: DropGuard,
 }
 
 impl Devices {
     async fn open() -> Result<Self, Failure> {
         let clock = Clock::simulated(jiff::Timestamp::now(), SPEED);
         let sim = MetalSim::seeded(clock, Settings::default(), 1);
-        let (listener, url) = listen("http").await?;
-        let serving = CancellationToken::new();
-        tokio::spawn({
-            let (sim, serving) = (sim.clone(), serving.clone());
-            async move {
-                if let Err(error) = sim.serve(listener, serving).await {
-                    tracing::error!(%error, "the simulated provider stopped");
-                }
-            }
-        });
+        let running = CancellationToken::new();
+        let url = serve(sim.router(), running.clone()).await?;
         Ok(Self {
             sim,
             url,
-            _serving: serving.drop_guard(),
+            _running: running.drop_guard(),
         })
     }
 }

@@ -12,8 +12,6 @@ use tokio_util::sync::CancellationToken;
 use super::{Keep, Played};
 use crate::failure::Failure;
 
-pub(super) use stage::{SPEED, listen};
-
 /// A simulated provider, as the story needs it.
 pub(super) trait Rental: Send + Sync + 'static {
     /// What people call it.

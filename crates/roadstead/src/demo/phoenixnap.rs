@@ -10,7 +10,8 @@ use phoenixnap_sim::{CLIENT_ID, CLIENT_SECRET, Kind, PhoenixNapSim, Settings, TO
 use serde_json::json;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::managed::{Rental, SPEED, listen, play as play_managed};
+use super::managed::{Rental, play as play_managed};
+use super::simulated::{SPEED, serve};
 use super::{Keep, Played};
 use crate::failure::Failure;
 
@@ -24,7 +25,7 @@ struct Servers {
     sim: PhoenixNapSim,
     url: String,
     network: String,
-    _serving: DropGuard,
+    _running: DropGuard,
 }
 
 impl Servers {
@@ -33,21 +34,13 @@ impl Servers {
         let sim = PhoenixNapSim::seeded(clock, Settings::default(), 1);
         let network = sim.add(Kind::PublicNetwork, json!({"name": "services", "location": "ASH"}));
         let network = network.map_err(wrong)?;
-        let (listener, url) = listen("http").await?;
-        let serving = CancellationToken::new();
-        tokio::spawn({
-            let (sim, serving) = (sim.clone(), serving.clone());
-            async move {
-                if let Err(error) = sim.serve(listener, serving).await {
-                    tracing::error!(%error, "the simulated provider stopped");
-                }
-            }
-        });
+        let running = CancellationToken::new();
+        let url = serve(sim.router(), running.clone()).await?;
         Ok(Self {
             sim,
             url,
             network,
-            _serving: serving.drop_guard(),
+            _running: running.drop_guard(),
         })
     }
 }

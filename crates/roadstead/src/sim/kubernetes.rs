@@ -15,7 +15,8 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{Args, read_state, ready, url};
+use super::place::{ready, url};
+use super::{Args, read_state};
 use crate::failure::Failure;
 
 /// How often the state is saved, if it changed.

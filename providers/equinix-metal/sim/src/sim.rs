@@ -1,14 +1,11 @@
 //! The simulated service as one value.
 
-use std::io;
 use std::sync::Arc;
 
 use axum::Router;
 use cloud_sim::{BadState, Cloud, Front, Network};
 use kit::Clock;
 use serde_json::Value;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Includes, show};
 use crate::control;
@@ -76,7 +73,7 @@ impl MetalSim {
         sim
     }
 
-    /// The APIs and the control API below `/_sim`, by path.
+    /// The APIs and the control API below `/_sim`, by path; [`cloud_sim::serve`] puts it on a socket.
     pub fn router(&self) -> Router {
         control::router(self.service.clone()).fallback_service(self.front.router(api::router(self.service.clone())))
     }
@@ -219,21 +216,6 @@ impl MetalSim {
     /// What nobody uses any more, as `GET /_sim/leaks` gives it.
     pub fn leaks(&self) -> Value {
         self.service.with(|world| world.leaks())
-    }
-
-    /// Serves it over plain HTTP until `cancel`.
-    pub async fn serve(&self, listener: TcpListener, cancel: CancellationToken) -> io::Result<()> {
-        cloud_sim::serve(self.router(), listener, cancel).await
-    }
-
-    /// As [`MetalSim::serve`], with TLS.
-    pub async fn serve_tls(
-        &self,
-        listener: TcpListener,
-        tls: Arc<rustls::ServerConfig>,
-        cancel: CancellationToken,
-    ) -> io::Result<()> {
-        cloud_sim::serve_tls(self.router(), listener, tls, cancel).await
     }
 
     fn all<T: crate::world::Row>(

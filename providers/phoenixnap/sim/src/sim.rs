@@ -1,15 +1,12 @@
 //! The simulated service as one value.
 
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 
 use axum::Router;
 use cloud_sim::{BadState, Cloud, Front, Network};
 use kit::Clock;
 use serde_json::{Map, Value, json};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use crate::api;
 use crate::service::Service;
@@ -97,7 +94,7 @@ impl PhoenixNapSim {
         sim
     }
 
-    /// Login, APIs and the control API below `/_sim`, by path.
+    /// Login, APIs and the control API below `/_sim`, by path; [`cloud_sim::serve`] puts it on a socket.
     pub fn router(&self) -> Router {
         self.front.router(api::router(self.service.clone()))
     }
@@ -176,21 +173,6 @@ impl PhoenixNapSim {
     /// Takes a thing away, as if it had never been.
     pub fn remove(&self, kind: Kind, id: &str) -> Result<(), BadState> {
         self.service.with(|world| world.put(kind, id, None))
-    }
-
-    /// Serves it over plain HTTP until `cancel`.
-    pub async fn serve(&self, listener: TcpListener, cancel: CancellationToken) -> io::Result<()> {
-        cloud_sim::serve(self.router(), listener, cancel).await
-    }
-
-    /// As [`PhoenixNapSim::serve`], with TLS.
-    pub async fn serve_tls(
-        &self,
-        listener: TcpListener,
-        tls: Arc<rustls::ServerConfig>,
-        cancel: CancellationToken,
-    ) -> io::Result<()> {
-        cloud_sim::serve_tls(self.router(), listener, tls, cancel).await
     }
 }
 

@@ -1,6 +1,5 @@
 //! The simulated service as one value.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,6 @@ use cloud_sim::{BadState, Cloud, Front, Network};
 use kit::Clock;
 use kube_sim::KubeSim;
 use serde_json::Value;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
@@ -81,7 +79,7 @@ impl SpotSim {
         sim
     }
 
-    /// API, login, prices and the control API below `/_sim`, by path.
+    /// API, login, prices and the control API below `/_sim`, by path; [`cloud_sim::serve`] puts it on a socket.
     pub fn router(&self) -> Router {
         self.front.router(api::router(self.service.clone()))
     }
@@ -192,34 +190,11 @@ impl SpotSim {
         self.service.clusters.host_on_loopback(cancel);
     }
 
-    /// Serves it over plain HTTP, with its clusters on loopback, until `cancel`.
-    pub async fn serve(&self, listener: TcpListener, cancel: CancellationToken) -> io::Result<()> {
+    /// What a served simulation needs beside [`cloud_sim::serve`] and its router, until `cancel`: it moves along by itself,
+    /// and its clusters are on loopback.
+    pub fn live(&self, cancel: CancellationToken) -> impl Future<Output = ()> + Send + use<> {
         self.host_clusters_on_loopback(cancel.clone());
-        let served = cloud_sim::serve(self.router(), listener, cancel.clone());
-        self.moving(served, cancel).await
-    }
-
-    /// As [`SpotSim::serve`], with TLS.
-    pub async fn serve_tls(
-        &self,
-        listener: TcpListener,
-        tls: Arc<rustls::ServerConfig>,
-        cancel: CancellationToken,
-    ) -> io::Result<()> {
-        self.host_clusters_on_loopback(cancel.clone());
-        let served = cloud_sim::serve_tls(self.router(), listener, tls, cancel.clone());
-        self.moving(served, cancel).await
-    }
-
-    /// Moves along by itself as long as it is served, which ends a little after `cancel`.
-    async fn moving(&self, served: impl Future<Output = io::Result<()>>, cancel: CancellationToken) -> io::Result<()> {
-        let moves = async {
-            self.run(cancel).await;
-            std::future::pending::<()>().await;
-        };
-        tokio::select! {
-            result = served => result,
-            () = moves => Ok(()),
-        }
+        let sim = self.clone();
+        async move { sim.run(cancel).await }
     }
 }

@@ -9,14 +9,12 @@ use kube_kit::client::ClientConfig;
 use kube_sim::KubeSim;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::super::simulated::listen;
 use super::Rental;
 use crate::failure::Failure;
 
-/// How much faster than the real provider the simulated one is.
-pub(in crate::demo) const SPEED: f64 = 60.0;
 const COMMAND: &str = "roadstead-demo";
 const NAMESPACE: &str = "default";
 
@@ -28,15 +26,6 @@ pub(super) struct Stage<R> {
     dir: TempDir,
     running: CancellationToken,
     _running: DropGuard,
-}
-
-/// A listener on loopback, and its URL.
-pub(in crate::demo) async fn listen(scheme: &str) -> Result<(TcpListener, String), Failure> {
-    let listener = TcpListener::bind("127.0.0.1:0").await;
-    let listener = listener.map_err(|error| Failure::other("listen on loopback", error))?;
-    let address = listener.local_addr();
-    let address = address.map_err(|error| Failure::other("read the listening address", error))?;
-    Ok((listener, format!("{scheme}://{address}")))
 }
 
 impl<R: Rental> Stage<R> {

@@ -9,13 +9,10 @@ use kontainer_engine::{DriverSource, Engine, FileStore};
 use rackspace_spot::SpotDriver;
 use rackspace_spot_sim::SpotSim;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::demo::simulated::{SPEED, serve};
 use crate::failure::Failure;
-
-/// How much faster than the real provider the simulated one is.
-pub(super) const SPEED: f64 = 60.0;
 
 /// Everything the demo needs, gone when it is dropped.
 pub(super) struct Stage {
@@ -25,7 +22,7 @@ pub(super) struct Stage {
     pub(super) stop: CancellationToken,
     store: Arc<FileStore>,
     _dir: TempDir,
-    _serving: DropGuard,
+    _running: DropGuard,
 }
 
 impl Stage {
@@ -35,26 +32,14 @@ impl Stage {
             rackspace_spot_sim::Settings::default(),
             1,
         );
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .map_err(|error| Failure::other("listen on loopback", error))?;
-        let address = listener
-            .local_addr()
-            .map_err(|error| Failure::other("read the listening address", error))?;
-        let serving = CancellationToken::new();
-        tokio::spawn({
-            let (sim, serving) = (sim.clone(), serving.clone());
-            async move {
-                if let Err(error) = sim.serve(listener, serving).await {
-                    tracing::error!(%error, "the simulated provider stopped");
-                }
-            }
-        });
+        let running = CancellationToken::new();
+        let url = serve(sim.router(), running.clone()).await?;
+        tokio::spawn(sim.live(running.clone()));
 
         // The one thing that differs from the real provider: where it is. It is also looked at more often, as it is faster.
         let mut settings = rackspace_spot::Settings::from_env().map_err(|error| Failure::usage(kit::chain(&error)))?;
-        settings.api_url = format!("http://{address}");
-        settings.oauth_url.clone_from(&settings.api_url);
+        settings.oauth_url.clone_from(&url);
+        settings.api_url = url;
         settings.refresh_token = None;
         settings.access_token = None;
         settings.limits.poll_first = Duration::from_millis(50);
@@ -72,7 +57,7 @@ impl Stage {
             stop,
             store,
             _dir: dir,
-            _serving: serving.drop_guard(),
+            _running: running.drop_guard(),
         })
     }
 

@@ -25,8 +25,8 @@ async fn hosted(sim: &SpotSim) -> Hosted {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let cancel = CancellationToken::new();
-    let (sim, stop) = (sim.clone(), cancel.clone());
-    let server = tokio::spawn(async move { sim.serve(listener, stop).await });
+    tokio::spawn(sim.live(cancel.clone()));
+    let server = tokio::spawn(cloud_sim::serve(sim.router(), listener, cancel.clone()));
     Hosted { url, cancel, server }
 }
 
