@@ -75,6 +75,9 @@ impl Config {
     /// Reads the content of the file, if there is one, and the environment. Everything that is wrong is told at once; what
     /// has no effect is warned of.
     pub fn read(file: Option<&[u8]>, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        if env("PACKNGO_DEBUG").is_some() {
+            warn!("PACKNGO_DEBUG has no effect: --v=5 logs each request to the provider, without bodies");
+        }
         let values = Values::new(file, env);
         let config = Self::from_values(&values);
         values.finish(config)

@@ -187,3 +187,6 @@ fn sighting(device: &Device, node: &Node) -> Sighting {
 fn failed(error: CloudError) -> Sighting {
     Sighting::Unknown(Unknown::Failed(error))
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,6 +28,8 @@ mod instances;
 pub mod load_balancers;
 pub mod provider_id;
 mod reservations;
+#[cfg(test)]
+mod testing;
 
 pub use cloud::EquinixMetal;
 pub use instances::MetalInstances;

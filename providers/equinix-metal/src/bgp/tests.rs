@@ -1,16 +1,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cloud_http::Transport;
 use cloud_sim::{Fault, Network};
-use equinix_metal_sim::{API_HOST, API_KEY, MetalSim, PROJECT_ID, Settings};
+use equinix_metal_sim::{MetalSim, Settings};
 use kit::{Class, Clock};
 use kube_kit::Fence;
 use kube_sim::KubeSim;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::client::ClientSettings;
 use crate::config::Config;
 
 /// A project with devices, and a cluster of their nodes.
@@ -25,23 +23,14 @@ impl World {
     fn new(nodes: usize) -> Self {
         let clock = Clock::simulated("2026-01-01T00:00:00Z".parse().unwrap(), 1.0);
         let kube = KubeSim::builder().clock(clock.clone()).build();
-        let sim = MetalSim::new(clock.clone(), Settings::default());
+        let sim = MetalSim::new(clock, Settings::default());
         let network = sim.network();
         network.host("kubernetes", kube.router());
-        let client = MetalClient::new(&ClientSettings {
-            base_url: format!("https://{API_HOST}/metal/v1"),
-            emlb_url: format!("https://{API_HOST}"),
-            exchange_url: format!("https://{API_HOST}/api-keys/exchange"),
-            api_key: API_KEY.into(),
-            project: PROJECT_ID.to_owned(),
-            transport: Some(Transport::from_service(network.clone())),
-            clock,
-        });
         let world = Self {
+            client: crate::testing::client(&sim),
             sim,
             kube,
             network,
-            client: client.unwrap(),
         };
         (0..nodes).for_each(|n| drop(world.add(&format!("n{n}"))));
         world

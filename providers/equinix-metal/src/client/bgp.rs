@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::lenient::nullable;
+use super::lenient::list;
 use super::{BgpConfig, BgpNeighbor, BgpSession, MetalClient, MetalResult, timed};
 
 /// How the project is to speak BGP.
@@ -22,13 +22,13 @@ pub struct BgpRequest {
 
 #[derive(Deserialize)]
 struct Sessions {
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     bgp_sessions: Vec<BgpSession>,
 }
 
 #[derive(Deserialize)]
 struct Neighbors {
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     bgp_neighbors: Vec<BgpNeighbor>,
 }
 

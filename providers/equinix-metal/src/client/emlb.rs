@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::lenient::nullable;
+use super::lenient::{list, nullable};
 use super::{MetalError, MetalResult, timed};
 
 /// The load balancers of one project. Clones share everything.
@@ -26,7 +26,7 @@ impl fmt::Debug for EmlbClient {
     }
 }
 
-/// A load balancer. `pools[i]` are the pools of `ports[i]`.
+/// A load balancer. `pools[i]` are the pools of `ports[i]`, so nothing may be left out of either.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 #[allow(missing_docs, reason = "each is what its name says")]
@@ -40,7 +40,7 @@ pub struct LoadBalancer {
     #[serde(deserialize_with = "nullable")]
     pub pools: Vec<Vec<Pool>>,
     /// Where it is reached; empty while it is being made.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub ips: Vec<String>,
 }
 
@@ -55,7 +55,7 @@ pub struct Port {
     pub name: String,
     #[serde(deserialize_with = "nullable")]
     pub number: u16,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub pool_ids: Vec<String>,
 }
 
@@ -219,8 +219,7 @@ impl EmlbClient {
             // An answer without its list is not an empty list.
             let items = answer.get_mut(key).map(Value::take);
             let items = items.ok_or_else(|| unreadable(format!("the answer has no {key}")))?;
-            let items: Result<Option<Vec<T>>, _> = serde_json::from_value(items);
-            items.map(Option::unwrap_or_default).map_err(|error| {
+            list(items).map_err(|error: serde_json::Error| {
                 let text = self.api.secrets().tidy(&error.to_string());
                 unreadable(format!("the answer cannot be understood: {text}"))
             })

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::PAGE;
-use super::lenient::nullable;
+use super::lenient::{list, nullable};
 
 /// More pages than any project has; an API that never ends must not keep us for ever.
 const MOST_PAGES: u32 = 1000;
@@ -24,7 +24,7 @@ struct Meta {
 #[derive(Deserialize)]
 #[serde(bound = "T: DeserializeOwned")]
 struct Page<T> {
-    #[serde(alias = "devices", alias = "ip_addresses", deserialize_with = "nullable")]
+    #[serde(alias = "devices", alias = "ip_addresses", deserialize_with = "list")]
     items: Vec<T>,
     #[serde(default, deserialize_with = "nullable")]
     meta: Meta,

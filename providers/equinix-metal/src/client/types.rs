@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::lenient::{nullable, secret};
+use super::lenient::{list, nullable, secret};
 
 /// A link to another object; its last part is that object's ID.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -68,7 +68,7 @@ pub struct Device {
     #[serde(deserialize_with = "nullable")]
     pub facility: Place,
     /// Its addresses, Elastic IPs among them.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub ip_addresses: Vec<IpAddress>,
     /// Its project.
     #[serde(deserialize_with = "nullable")]
@@ -151,13 +151,13 @@ pub struct Reservation {
     #[serde(deserialize_with = "nullable")]
     pub state: String,
     /// Its tags, as they were given.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub tags: Vec<String>,
     /// Its region.
     #[serde(deserialize_with = "nullable")]
     pub metro: Place,
     /// Where its addresses are; mere links unless they were asked for.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub assignments: Vec<IpAddress>,
     /// When it was made, as RFC 3339.
     #[serde(deserialize_with = "nullable")]
@@ -234,6 +234,6 @@ pub struct BgpNeighbor {
     #[serde(deserialize_with = "nullable")]
     pub peer_as: u32,
     /// The peers' addresses, in no order.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub peer_ips: Vec<String>,
 }

@@ -178,6 +178,13 @@ fn a_key_that_would_go_over_the_network_in_the_clear_is_warned_of() {
 }
 
 #[test]
+fn a_variable_of_the_original_that_does_nothing_is_warned_of() {
+    let (read, warnings) = read_all(None, &[KEYS, &[("PACKNGO_DEBUG", "")]].concat());
+    assert!(read.is_ok());
+    assert!(warnings.len() == 1 && warnings[0].contains("--v=5"), "{warnings:?}");
+}
+
+#[test]
 fn no_secret_stands_in_any_text() {
     let file = r#"{"apiKey":"planted-key-1","bgpPass":"planted-pass","loadbalancer":"nope"}"#;
     let error = read(file, &[]).unwrap_err().to_string();
