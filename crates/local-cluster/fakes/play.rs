@@ -266,7 +266,7 @@ impl Play {
         let (url, ca) = (api["url"].as_str().unwrap(), api["ca"].as_str().unwrap());
         let tool = &self.tool;
         format!(
-            "apiVersion: v1\nkind: Config\ncurrent-context: {context}\nclusters:\n- name: {context}\n  cluster:\n    server: {url}/{tool}/{name}\n    certificate-authority-data: {ca}\nusers:\n- name: {user}\n  user:\n    token: fake-token\ncontexts:\n- name: {context}\n  context:\n    cluster: {context}\n    user: {user}\n"
+            "apiVersion: v1\nkind: Config\ncurrent-context: {context}\nclusters:\n- name: {context}\n  cluster:\n    server: {url}/{tool}/{name}\n    certificate-authority-data: {ca}\nusers:\n- name: {user}\n  user:\n    token: fake-kubeconfig-token\ncontexts:\n- name: {context}\n  context:\n    cluster: {context}\n    user: {user}\n"
         )
     }
 }

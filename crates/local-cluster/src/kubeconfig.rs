@@ -4,7 +4,6 @@
 mod leads;
 
 use std::fs::DirBuilder;
-use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -18,6 +17,7 @@ use crate::driver::EntryNames;
 use crate::error::Error;
 use crate::host::{Host, Merge};
 pub(crate) use leads::leads_elsewhere;
+use leads::{Entries, Touched};
 
 /// One cluster's kubeconfig, with the documented names, an address that can be dialled, and no references to files.
 #[derive(Clone, Debug)]
@@ -140,95 +140,111 @@ impl Entry {
     }
 }
 
-/// Fails when the user has a context of this name that leads somewhere else: neither to one of the addresses known to be
-/// this cluster's, nor to an address that only a cluster nearby has. A tool's own earlier entries are of the latter kind.
+/// Fails when merging would change something that is not this cluster's: a context of its name, or one that uses a cluster or
+/// user of its names, that leads neither to one of the addresses known to be this cluster's, nor to one that only a cluster
+/// nearby has. A tool's own earlier entries are of the latter kind.
 pub(crate) fn refuse_foreign(host: &Host, names: &EntryNames, known: &[&str]) -> Result<(), Error> {
     if host.merge == Merge::Never {
         return Ok(());
     }
-    for path in files(host) {
-        let Ok(config) = kubeconfig::load(&path) else { continue };
-        let Ok(access) = config.access(Some(&names.context), Path::new("/")) else {
-            continue;
-        };
-        if known.contains(&access.server.as_str()) || is_nearby(&access.server) {
-            continue;
-        }
-        return Err(Error::Kubeconfig {
-            message: format!(
-                "the context {} of {} leads to {}, which is not this cluster",
-                names.context,
-                path.display(),
-                access.server
-            ),
+    let entries = Entries::of(host);
+    let foreign = |server: &str| !known.contains(&server) && !entries.is_nearby(names, server);
+    let refused = |what: String, advice: &str| {
+        Err(Error::Kubeconfig {
+            message: format!("{what}, which is not this cluster"),
             class: Class::Conflict,
-            advice: Some(
-                "choose another profile name, rename that context, or leave the file alone with --no-merge".to_owned(),
-            ),
-        });
-    }
-    Ok(())
-}
-
-/// Whether a URL names a loopback, private or link-local address, or this machine by name.
-fn is_nearby(server: &str) -> bool {
-    let Ok(url) = server.parse::<hyper::Uri>() else {
-        return false;
+            advice: Some(format!(
+                "choose another profile name, {advice}, or leave the file alone with --no-merge"
+            )),
+        })
     };
-    let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
-    match host.parse::<IpAddr>() {
-        Ok(IpAddr::V4(address)) => {
-            address.is_loopback() || address.is_private() || address.is_link_local() || address.is_unspecified()
+    if let Some(Touched { context, server, .. }) = entries.touched(names).find(|one| foreign(&one.server)) {
+        let place = place_of(host, context);
+        if context == names.context {
+            return refused(
+                format!("the context {context} of {place} leads to {server}"),
+                "rename that context",
+            );
         }
-        Ok(IpAddr::V6(address)) => address.is_loopback() || address.is_unique_local() || address.is_unspecified(),
-        Err(_) => ["localhost", "host.docker.internal"].contains(&host) || host.ends_with(".localhost"),
+        let (cluster, user) = (&names.cluster, &names.user);
+        let what = if cluster == user {
+            format!("an entry named {cluster}")
+        } else {
+            format!("the cluster {cluster} or the user {user}")
+        };
+        return refused(
+            format!("the context {context} of {place} uses {what} and leads to {server}"),
+            "rename that entry",
+        );
+    }
+    match entries.address(&names.cluster).filter(|server| foreign(server)) {
+        Some(server) => refused(
+            format!("the kubeconfig has a cluster {} that is {server}", names.cluster),
+            "rename that entry",
+        ),
+        None => Ok(()),
     }
 }
 
-/// Removes a cluster's entries from every file of the list, where they are ours: their server is one of `endpoints`.
-/// Returns what was left alone, for warnings.
+/// The file that has a context, for messages.
+fn place_of(host: &Host, context: &str) -> String {
+    let has_it = |path: &PathBuf| kubeconfig::load(path).is_ok_and(|config| config.contexts().contains(&context));
+    let path = files(host).into_iter().find(has_it);
+    path.map_or_else(|| "the kubeconfig".to_owned(), |path| path.display().to_string())
+}
+
+/// Removes a cluster's entries from every file of the list, where they are ours: their server is one of `endpoints`. An
+/// entry that a context of another cluster uses stays. Returns what was left alone, for warnings.
 pub(crate) async fn remove(host: &Host, names: &EntryNames, endpoints: &[String]) -> Result<Vec<String>, Error> {
     let mut left = Vec::new();
+    let entries = Entries::of(host);
+    let elsewhere = |server: &String| !endpoints.contains(server);
+    let server = entries.server(&names.context);
+    let ours = server.as_ref().is_some_and(|server| !elsewhere(server));
+    let cluster_stays = entries.address(&names.cluster).is_some_and(|server| elsewhere(&server));
+    let mut others = entries.touched(names).filter(|one| one.has_our_user);
+    let user_of = others.find(|one| elsewhere(&one.server));
     for path in files(host) {
         // A file that is not there, or is not ours to understand, has nothing of ours.
         let Ok(config) = kubeconfig::load(&path) else { continue };
-        let Some(server) = leads::server(&config, &names.context) else {
-            if !config.contexts().contains(&names.context.as_str()) {
-                continue;
+        if !ours {
+            if config.contexts().contains(&names.context.as_str()) {
+                left.push(why_left(names, &path, server.as_deref(), endpoints));
             }
-            left.push(format!(
-                "{} of {} is incomplete and was left there",
-                names.context,
-                path.display()
-            ));
-            continue;
-        };
-        if !endpoints.contains(&server) {
-            let why = if endpoints.is_empty() {
-                "which could not be told to be this cluster"
-            } else {
-                "not to this cluster"
-            };
-            left.push(format!(
-                "{} of {} leads to {server}, {why}, and was left there",
-                names.context,
-                path.display(),
-            ));
             continue;
         }
-        refuse_read_only(&path)?;
-        edit(&path, |config| {
-            for name in [&names.context, &names.cluster, &names.user] {
-                config.remove(name);
-            }
-        })
-        .await?;
+        let take_out = |config: &mut Kubeconfig| leads::take_out(config, names, cluster_stays, user_of.is_some());
+        let mut without = config.clone();
+        take_out(&mut without);
+        if without != config {
+            refuse_read_only(&path)?;
+            edit(&path, take_out).await?;
+        }
+    }
+    if let Some(Touched { context, server, .. }) = &user_of {
+        left.push(format!(
+            "the user {} is used by the context {context}, which leads to {server}, and was left there",
+            names.user
+        ));
     }
     let own = host.own_kubeconfig(&names.context);
     for path in [own, host.scratch(&names.context)] {
         let _ = std::fs::remove_file(path);
     }
     Ok(left)
+}
+
+fn why_left(names: &EntryNames, path: &Path, server: Option<&str>, endpoints: &[String]) -> String {
+    let (context, path) = (&names.context, path.display());
+    match server {
+        None => format!("{context} of {path} is incomplete and was left there"),
+        Some(server) if endpoints.is_empty() => {
+            format!(
+                "{context} of {path} leads to {server}, which could not be told to be this cluster, and was left there"
+            )
+        }
+        Some(server) => format!("{context} of {path} leads to {server}, not to this cluster, and was left there"),
+    }
 }
 
 /// Whether the user's kubeconfig has the context: any file of the list.

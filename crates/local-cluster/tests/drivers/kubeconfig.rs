@@ -130,9 +130,13 @@ async fn a_context_of_the_same_name_that_leads_elsewhere_is_left() {
 async fn the_entries_of_a_cluster_that_others_started_go_with_it() {
     // As the tools write them: k3d any address, minikube files that are gone with the cluster.
     for (driver, ours, theirs) in [
-        ("kind", "token: fake-token", "token: other-token"),
+        ("kind", "token: fake-kubeconfig-token", "token: other-token"),
         ("k3d", "//127.0.0.1", "//0.0.0.0"),
-        ("minikube", "token: fake-token", "client-certificate: /gone/client.crt"),
+        (
+            "minikube",
+            "token: fake-kubeconfig-token",
+            "client-certificate: /gone/client.crt",
+        ),
     ] {
         let world = World::with(&[driver, "docker"]).await;
         let manager = world.manager(driver, "dev");
@@ -201,6 +205,128 @@ async fn a_context_of_the_same_name_that_leads_far_away_is_not_taken_over() {
             .is_err()
     );
     assert_eq!(world.kubeconfig(), own);
+}
+
+fn file(clusters: &[(&str, &str)], contexts: &[(&str, &str, &str)]) -> String {
+    let cluster = |(name, server): &(&str, &str)| format!("- name: {name}\n  cluster: {{server: '{server}'}}\n");
+    let context = |(name, cluster, user): &(&str, &str, &str)| {
+        format!("- name: {name}\n  context: {{cluster: {cluster}, user: {user}}}\n")
+    };
+    let user = |(_, _, user): &(&str, &str, &str)| format!("- name: {user}\n  user: {{token: of-{user}-alone}}\n");
+    format!(
+        "apiVersion: v1\nkind: Config\nclusters:\n{}contexts:\n{}users:\n{}",
+        clusters.iter().map(cluster).collect::<String>(),
+        contexts.iter().map(context).collect::<String>(),
+        contexts.iter().map(user).collect::<String>()
+    )
+}
+
+#[tokio::test]
+async fn entries_that_contexts_of_others_use_are_not_overwritten() {
+    const FAR: &str = "https://k8s.example.com:6443";
+    for (own, told) in [
+        // minikube's entries have the profile's name: others have such names too.
+        (
+            file(&[("dev", FAR)], &[("prod", "dev", "someone")]),
+            "the context prod of",
+        ),
+        (
+            file(&[("prod", FAR)], &[("prod", "prod", "dev")]),
+            "uses an entry named dev and leads to",
+        ),
+        (file(&[("dev", FAR)], &[]), "the kubeconfig has a cluster dev that is"),
+        (
+            file(&[("dev", "https://10.20.30.40:6443")], &[("dev", "dev", "dev")]),
+            "leads to https://10.20.30.40:6443, which is not this cluster",
+        ),
+        (
+            file(&[("dev", FAR)], &[("dev", "dev", "dev")])
+                .replace("token: of-dev-alone", "client-certificate: /gone/client.crt"),
+            "leads to https://k8s.example.com:6443, which is not this cluster",
+        ),
+    ] {
+        let world = World::with(&["minikube", "docker"]).await;
+        std::fs::create_dir_all(world.path("home/.kube")).unwrap();
+        std::fs::write(world.path("home/.kube/config"), &own).unwrap();
+        let manager = world.manager("minikube", "dev");
+        let error = manager.start(&config("minikube: {}")).await.expect_err(told);
+        assert_eq!(error.kind(), Kind::Kubeconfig, "{error}");
+        assert!(error.to_string().contains(told), "{error}");
+        assert_eq!((world.kubeconfig(), world.count("minikube", "start")), (own, 0));
+    }
+    // What a tool made and left is taken over, wherever on this machine it led.
+    let minikubes = file(&[("dev", "https://192.168.49.2:8443")], &[("dev", "dev", "dev")]).replace(
+        "8443'}",
+        "8443', extensions: [{name: cluster_info, extension: {provider: minikube.sigs.k8s.io}}]}",
+    );
+    let k3ds = file(
+        &[("k3d-dev", "https://10.0.0.7:6550")],
+        &[("k3d-dev", "k3d-dev", "admin@k3d-dev")],
+    );
+    for (driver, left) in [("minikube", minikubes), ("k3d", k3ds)] {
+        let world = World::with(&[driver, "docker"]).await;
+        std::fs::create_dir_all(world.path("home/.kube")).unwrap();
+        std::fs::write(world.path("home/.kube/config"), left).unwrap();
+        let all = config("k3d: {}\nminikube: {}");
+        world.manager(driver, "dev").start(&all).await.unwrap();
+        assert!(world.kubeconfig().contains("https://127.0.0.1:"), "{driver}");
+    }
+}
+
+#[tokio::test]
+async fn what_contexts_of_others_use_stays_when_the_cluster_goes() {
+    let world = World::with(&["minikube", "docker"]).await;
+    let manager = world.manager("minikube", "dev");
+    manager.start(&config("minikube: {}")).await.unwrap();
+    let text = world.kubeconfig().replace(
+        "contexts:\n",
+        "contexts:\n- name: prod\n  context: {cluster: prod, user: dev}\n",
+    );
+    let text = text.replace(
+        "clusters:\n",
+        "clusters:\n- name: prod\n  cluster: {server: 'https://prod:6443'}\n",
+    );
+    std::fs::write(world.path("home/.kube/config"), text).unwrap();
+    manager.destroy().await.unwrap();
+    let left = kube_kit::kubeconfig::Kubeconfig::parse(&world.kubeconfig()).unwrap();
+    let (contexts, current) = (left.contexts(), left.current_context());
+    assert_eq!((contexts, current), (vec!["prod"], None), "{}", world.kubeconfig());
+    let access = left.access(Some("prod"), std::path::Path::new("/")).unwrap();
+    assert!(
+        access.token.is_some(),
+        "prod is reached as before:\n{}",
+        world.kubeconfig()
+    );
+    assert!(!world.kubeconfig().contains("127.0.0.1"), "{}", world.kubeconfig());
+    let warned = world.warnings();
+    assert!(
+        warned
+            .iter()
+            .any(|one| one.contains("the user dev is used by the context prod")),
+        "{warned:?}"
+    );
+}
+
+#[tokio::test]
+async fn entries_in_several_files_go_from_all_of_them() {
+    let mut world = World::with(&["kind", "docker"]).await;
+    let manager = world.manager("kind", "dev");
+    manager.start(&config(PLAIN)).await.unwrap();
+    let whole = world.kubeconfig();
+    let (a, b) = (world.path("a"), world.path("b"));
+    let context =
+        "contexts:\n- name: kind-dev\n  context: {cluster: kind-dev, user: kind-dev}\ncurrent-context: kind-dev\n";
+    std::fs::write(&a, context).unwrap();
+    let mut rest = kube_kit::kubeconfig::Kubeconfig::parse(&whole).unwrap().to_yaml();
+    let (at, end) = (rest.find("contexts:").unwrap(), rest.find("current-context").unwrap());
+    rest.replace_range(at..end, "");
+    std::fs::write(&b, rest.replace("current-context: kind-dev", "current-context: ''")).unwrap();
+    world.set("KUBECONFIG", format!("{}:{}", a.display(), b.display()));
+    world.manager("kind", "dev").destroy().await.unwrap();
+    for path in [a, b] {
+        let left = std::fs::read_to_string(&path).unwrap();
+        assert!(!left.contains("kind-dev"), "{}:\n{left}", path.display());
+    }
 }
 
 #[tokio::test]
