@@ -20,6 +20,7 @@ pub fn run(play: &Play) -> i32 {
     host.limits.start = Some(Duration::from_secs(20));
     host.limits.grace = Duration::from_millis(300);
     host.simulator = Some(vec![play.dir.join("../bin/sim").into_os_string()]);
+    host.wait = std::env::var_os("DRIVE_WITHOUT_WAITING").is_none();
     let own = getpid().as_raw_nonzero().to_string();
     host.env.insert("FAKE_DRIVER".into(), own.into());
     host.events = Events::to(dying_at_a_phase());

@@ -112,7 +112,7 @@ fn listed(state: &Value) -> Value {
         })
         .collect();
     json!({
-        "name": name, "network": {"name": format!("k3d-{name}"), "Members": null}, "nodes": shown, "InitNode": null,
+        "name": name, "network": {"name": state["network"], "Members": null}, "nodes": shown, "InitNode": null,
         "serversRunning": count("server", true), "serversCount": count("server", false),
         "agentsRunning": count("agent", true), "agentsCount": count("agent", false),
         "hasLoadbalancer": count("loadbalancer", false) > 0,
@@ -157,6 +157,7 @@ fn create(play: &Play, name: &str, down: bool) -> i32 {
     }
     let mut state = json!({
         "name": name, "port": port, "ports": ports,
+        "network": play.flag(&["--network"]).unwrap_or_else(|| format!("k3d-{name}")),
         "image": play.flag(&["--image"]).unwrap_or_else(|| "docker.io/rancher/k3s:v1.35.5-k3s1".to_owned()),
         "nodes": nodes(name, servers, agents, !play.has("--no-lb")),
     });

@@ -49,7 +49,24 @@ fn status(play: &Play, name: &str, state: Option<&Value>) -> i32 {
         );
         return 85;
     };
-    let host = state["host"].as_str().unwrap();
+    // One that cannot be looked at is told like one that is gone; only the log tells them apart.
+    let down = state["driver"] == "docker" && play.dir.join("daemon_down").exists();
+    let host = if down {
+        "Nonexistent"
+    } else {
+        state["host"].as_str().unwrap()
+    };
+    if host == "Nonexistent" {
+        let why = if down {
+            "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"
+        } else {
+            "Error: No such container: dev"
+        };
+        eprintln!(
+            "E0102 03:04:05.678901 1 status.go:260] status error: host: state: unknown state \"{name}\": docker container \
+             inspect {name} --format={{{{.State.Status}}}}: exit status 1 stdout: stderr: {why}"
+        );
+    }
     let mut api = state["api"].as_str().unwrap();
     if host != "Running" && host != "InsufficientStorage" {
         api = host;
@@ -93,7 +110,7 @@ fn profile(state: &Value) -> Value {
         "KubernetesConfig": {"KubernetesVersion": state["version"], "ContainerRuntime": state["runtime"]},
         "Nodes": (0..state["nodes"].as_u64().unwrap())
             .map(|_| json!({"Name": "", "IP": "192.168.49.2", "Port": 8443})).collect::<Vec<_>>(),
-        "Addons": {}}})
+        "Addons": state["addons"]}})
 }
 
 fn start(play: &Play, name: &str, before: Option<Value>) -> i32 {
@@ -146,9 +163,14 @@ fn start(play: &Play, name: &str, before: Option<Value>) -> i32 {
             "name": name, "host": "Running", "api": "Running",
             "cpus": number("--cpus", 2), "memory": number("--memory", 4096), "nodes": number("--nodes", 1),
             "driver": play.flag(&["--driver"]).unwrap(), "runtime": play.flag(&["--container-runtime"]).unwrap(),
+            "addons": {"storage-provisioner": true, "ingress": false},
             "version": play.flag(&["--kubernetes-version"]).unwrap_or("v1.35.0".to_owned()),
         }),
     };
+    let mut state = state;
+    for addon in play.args.iter().filter_map(|arg| arg.strip_prefix("--addons=")) {
+        state["addons"][addon] = json!(true);
+    }
     if play.leaves_half() {
         let mut half = state;
         half["api"] = json!("Stopped");

@@ -56,6 +56,8 @@ where
         let Ok((stream, _)) = listener.accept().await else {
             continue;
         };
+        // As Go's servers do: a small answer does not wait for the other side's next word.
+        let _ = stream.set_nodelay(true);
         let (tls, answer) = (tls.clone(), answer.clone());
         tokio::spawn(async move {
             let Ok(stream) = tls.accept(stream).await else { return };

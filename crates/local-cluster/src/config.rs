@@ -21,6 +21,7 @@ pub use sections::{
 };
 
 use crate::error::Error;
+use crate::host::absolute;
 
 /// More than this is no configuration file.
 const LARGEST: u64 = 1024 * 1024;
@@ -99,7 +100,18 @@ impl ClusterConfig {
         }
     }
 
-    /// Reads a file of YAML.
+    /// With the paths in it counted from this directory.
+    fn below(mut self, dir: &Path) -> Self {
+        let process = self.process.iter_mut();
+        let of_process = process.flat_map(|section| [&mut section.bin_dir, &mut section.data_dir]);
+        let of_k3d = self.k3d.iter_mut().map(|section| &mut section.registries.config);
+        for path in of_process.chain(of_k3d).flatten() {
+            *path = absolute(&dir.join(&*path));
+        }
+        self
+    }
+
+    /// Reads a file of YAML. Paths in it count from the directory it is in.
     ///
     /// # Errors
     /// [`Error::Files`] and [`Error::InvalidConfig`].
@@ -111,7 +123,8 @@ impl ClusterConfig {
         let bytes = std::fs::read(path).map_err(Error::files("read", path))?;
         let text =
             String::from_utf8(bytes).map_err(|_| Error::config(path.display().to_string(), "it is not UTF-8 text"))?;
-        Self::from_yaml(&text).map_err(|error| match error {
+        let config = Self::from_yaml(&text).map(|config| config.below(path.parent().unwrap_or(Path::new(""))));
+        config.map_err(|error| match error {
             Error::InvalidConfig { field, reason } if field == "cluster" => {
                 Error::config(path.display().to_string(), format!("cluster: {reason}"))
             }

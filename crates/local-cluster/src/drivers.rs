@@ -54,23 +54,43 @@ pub fn standard() -> Result<Registry, Error> {
     Ok(registry)
 }
 
-/// The ports that stopped `process` and `sim` clusters will listen on again, with the cluster's name.
-pub(crate) fn kept_ports(host: &Host) -> Vec<(String, u16)> {
+/// A port that a `process` or `sim` cluster has for good.
+pub(crate) struct KeptPort {
+    /// The cluster, for messages.
+    pub(crate) cluster: String,
+    pub(crate) port: u16,
+    /// Whether the program that listens there does not run.
+    pub(crate) waits: bool,
+}
+
+/// The ports of all `process` and `sim` clusters.
+pub(crate) fn kept_ports(host: &Host) -> Vec<KeptPort> {
     process::kept_ports(host)
         .into_iter()
         .chain(sim::kept_ports(host))
         .collect()
 }
 
-/// Whether what a driver needs is on this machine. Whether it works is another question: see [`crate::preflight()`].
+/// Whether the programs a driver needs are on this machine. Whether they work is another question: see [`crate::preflight()`].
 pub fn is_installed(host: &Host, driver: &str) -> bool {
     match driver {
-        "auto" => Auto::driver_for(&host.os).is_ok_and(|chosen| host.find(chosen).is_some()),
+        "auto" => Auto::driver_for(&host.os).is_ok_and(|chosen| is_installed(host, chosen)),
         "process" => ["etcd", "kube-apiserver"]
             .iter()
             .all(|name| process::find(host, None, name).is_some()),
         "sim" => host.simulator.is_some(),
         "mock" => true,
-        tool => host.find(tool).is_some(),
+        tool => {
+            let machine = || colima::programs(&host.os, &crate::config::Colima::default());
+            let beside: Vec<&str> = match tool {
+                "k3d" => vec!["docker"],
+                "kind" => vec![engine::Engine::of_kind(host)],
+                "colima" => machine().iter().map(|program| program.name).collect(),
+                _ => Vec::new(),
+            };
+            std::iter::once(tool)
+                .chain(beside)
+                .all(|name| host.find(name).is_some())
+        }
     }
 }

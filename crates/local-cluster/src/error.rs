@@ -82,7 +82,7 @@ pub enum Kind {
     DuplicateDriver,
     /// A name or a configuration value makes no sense.
     Invalid,
-    /// An interrupted creation left part of a cluster.
+    /// An interrupted creation or removal left part of a cluster.
     Partial,
     /// Something is still there after it was removed.
     LeftOver,
@@ -148,9 +148,11 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// An interrupted creation left part of a cluster.
-    #[error("the creation of {cluster} was interrupted and left it incomplete: {found}")]
+    /// An interrupted creation or removal left part of a cluster.
+    #[error("the {what} of {cluster} was interrupted and left it incomplete: {found}")]
     Partial {
+        /// `creation` or `removal`.
+        what: &'static str,
         /// The cluster.
         cluster: String,
         /// What is there.
@@ -217,6 +219,11 @@ pub enum Error {
         source: std::io::Error,
     },
 }
+
+/// What was interrupted, in [`Error::Partial`].
+pub(crate) const CREATION: &str = "creation";
+/// What was interrupted, in [`Error::Partial`].
+pub(crate) const REMOVAL: &str = "removal";
 
 fn list(differences: &[Difference]) -> String {
     differences
@@ -315,9 +322,10 @@ impl Error {
                     .to_owned()
             }),
             Self::ClusterNotRunning(_) => Some("start it first".to_owned()),
-            Self::Partial { .. } => {
-                Some("nothing was deleted; start --recreate removes what is left and begins again".to_owned())
-            }
+            Self::Partial { what, .. } => Some(match *what {
+                REMOVAL => "destroy removes what is left; start --recreate does, and begins again".to_owned(),
+                _ => "nothing was deleted; start --recreate removes what is left and begins again".to_owned(),
+            }),
             Self::LeftOver { .. } => Some("look at the tool's own output, then try again".to_owned()),
             _ => None,
         }

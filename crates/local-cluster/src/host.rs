@@ -158,7 +158,7 @@ impl Host {
             env,
             os,
             home,
-            data,
+            data: absolute(&data),
             limits: Limits::default(),
             events: Events::default(),
             dry_run: false,
@@ -213,6 +213,11 @@ impl Host {
         let dir = self.data.join("scratch");
         kit::fs::create_private_dir(&dir).map_err(Error::files("create", dir))
     }
+}
+
+/// A path that means the same in every directory.
+pub(crate) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
 pub(crate) fn is_program(path: &Path) -> bool {

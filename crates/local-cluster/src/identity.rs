@@ -53,12 +53,14 @@ pub(crate) fn began(pid: u32) -> Option<String> {
 /// When a process began; `None` when there is none of that ID that runs.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn began(pid: u32) -> Option<String> {
-    let output = std::process::Command::new("ps")
-        .args(["-o", "stat=,lstart=", "-p", &pid.to_string()])
-        .output()
-        .ok()?;
-    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    let (state, since) = text.split_once(' ')?;
+    began_by_ps(pid)
+}
+
+/// Where there is no `/proc`.
+#[cfg(any(test, not(target_os = "linux")))]
+fn began_by_ps(pid: u32) -> Option<String> {
+    let told = crate::system::told("ps", &["-o", "stat=,lstart=", "-p", &pid.to_string()])?;
+    let (state, since) = told.trim().split_once(' ')?;
     (!state.starts_with('Z')).then(|| since.trim().to_owned())
 }
 
@@ -75,5 +77,24 @@ mod tests {
             ..own
         };
         assert!(!other.runs());
+    }
+
+    #[test]
+    fn without_proc_it_is_told_apart_by_when_it_began() {
+        let began = began_by_ps(std::process::id()).unwrap();
+        let year = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).year();
+        assert!(
+            began.ends_with(&format!(" {year}")),
+            "in one form for everybody: {began}"
+        );
+        assert_eq!(began_by_ps(std::process::id()).unwrap(), began);
+        assert_eq!(began_by_ps(999_999_999), None);
+        // One that has ended and that nobody has asked for yet.
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let begun = std::time::Instant::now();
+        while began_by_ps(child.id()).is_some() {
+            assert!(begun.elapsed() < std::time::Duration::from_secs(5));
+        }
+        child.wait().unwrap();
     }
 }

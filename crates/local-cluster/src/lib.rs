@@ -52,6 +52,7 @@ mod registry;
 mod settings;
 mod size;
 mod status;
+mod system;
 mod tool;
 
 pub use choice::{Choice, choose};

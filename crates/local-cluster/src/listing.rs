@@ -89,7 +89,9 @@ pub async fn list(registry: &Registry, host: &Arc<Host>) -> Listing {
     for context in kubeconfig::contexts(host) {
         for (driver, prefix) in CONTEXTS {
             let asked = known.iter().any(|(known, asked)| known == driver && *asked);
-            if let Some(profile) = context.strip_prefix(prefix).filter(|_| asked) {
+            // The machine without a name.
+            let nameless = (context == "colima" && driver == "colima").then_some("default");
+            if let Some(profile) = nameless.or(context.strip_prefix(prefix)).filter(|_| asked) {
                 listing.add(registry, host, &records, driver, profile, "orphaned");
             }
         }

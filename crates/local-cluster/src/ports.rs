@@ -1,23 +1,61 @@
 //! Free ports, and who holds one that is not.
 
+use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 
+use crate::drivers;
 use crate::error::{Error, Fault};
+use crate::host::Host;
+use crate::lock::Lock;
+use crate::record::Record;
+#[cfg(any(test, not(target_os = "linux")))]
+use crate::system;
 
-/// A port of 127.0.0.1 that is free now. Somebody may take it before it is used: callers try once more.
-pub(crate) fn free() -> Result<u16, Error> {
-    several_free().map(|[port]| port)
+/// So many different ports of 127.0.0.1 that are free now and that no cluster of ours has, running or not. `keep` writes down
+/// whose they are before any other command may choose, so that two never choose the same. Another program may still take one
+/// before it is used.
+pub(crate) async fn choose<const N: usize, T>(
+    host: &Host,
+    keep: impl FnOnce([u16; N]) -> Result<T, Error>,
+) -> Result<T, Error> {
+    // Where it cannot be had (a full disk), they are chosen all the same.
+    let _lock = if host.dry_run {
+        None
+    } else {
+        let path = host.data.join("ports.lock");
+        let lock = Lock::acquire(path, "the ports of this machine", host.limits.look, |_| {});
+        lock.await.ok()
+    };
+    keep(pick(&claimed(host), listen)?)
 }
 
-/// So many different ports of 127.0.0.1 that are free now.
-pub(crate) fn several_free<const N: usize>() -> Result<[u16; N], Error> {
-    let mut ports = [0; N];
+/// The ports that belong to clusters, whether anybody listens there or not.
+fn claimed(host: &Host) -> Vec<u16> {
+    let of_url = |url: String| url.rsplit(':').next()?.trim_end_matches('/').parse().ok();
+    let made = Record::all(host)
+        .into_iter()
+        .filter_map(|record| of_url(record.endpoint));
+    let kept = drivers::kept_ports(host).into_iter().map(|kept| kept.port);
+    made.chain(kept).collect()
+}
+
+fn listen() -> io::Result<(u16, TcpListener)> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok((listener.local_addr()?.port(), listener))
+}
+
+/// What the system gives that is not taken. All are held until enough are found: one that was given back may be the next.
+fn pick<const N: usize, H>(taken: &[u16], mut next: impl FnMut() -> io::Result<(u16, H)>) -> Result<[u16; N], Error> {
     let mut held = Vec::new();
+    let mut ports = [0; N];
     for port in &mut ports {
-        // Held until all are found: a port that was given back may be the next one found.
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| none_free(&error))?;
-        *port = listener.local_addr().map_err(|error| none_free(&error))?.port();
-        held.push(listener);
+        *port = loop {
+            let (found, holder) = next().map_err(|error| none_free(&error))?;
+            held.push(holder);
+            if !taken.contains(&found) {
+                break found;
+            }
+        };
     }
     Ok(ports)
 }
@@ -64,7 +102,25 @@ impl std::fmt::Display for Owner {
     }
 }
 
-/// The process that listens on a TCP port, when this user may see it. Reads Linux's `/proc`; elsewhere it is not known.
+/// The process that listens on a TCP port, when this user may see it.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn owner(port: u16) -> Option<Owner> {
+    owner_by_lsof(port)
+}
+
+/// Where there is no `/proc`.
+#[cfg(any(test, not(target_os = "linux")))]
+fn owner_by_lsof(port: u16) -> Option<Owner> {
+    let told = system::told("lsof", &["-nP", &format!("-iTCP:{port}"), "-sTCP:LISTEN", "-Fpc"])?;
+    let field = |kind: char| told.lines().find_map(|line| line.strip_prefix(kind));
+    Some(Owner {
+        pid: field('p')?.parse().ok()?,
+        name: field('c')?.to_owned(),
+    })
+}
+
+/// The process that listens on a TCP port, when this user may see it.
+#[cfg(target_os = "linux")]
 pub(crate) fn owner(port: u16) -> Option<Owner> {
     let inode = ["/proc/net/tcp", "/proc/net/tcp6"]
         .iter()
@@ -93,6 +149,7 @@ pub(crate) fn owner(port: u16) -> Option<Owner> {
 }
 
 /// The socket that listens on a port, out of the kernel's table of sockets.
+#[cfg(target_os = "linux")]
 fn listening_inode(table: &str, port: u16) -> Option<String> {
     const LISTEN: &str = "0A";
     let wanted = format!(":{port:04X}");
@@ -106,6 +163,51 @@ fn listening_inode(table: &str, port: u16) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_that_a_cluster_has_is_not_chosen_again() {
+        let mut given = [5, 6, 5, 7].into_iter();
+        let next = || {
+            given
+                .next()
+                .map(|port| (port, ()))
+                .ok_or_else(|| io::Error::other("no more"))
+        };
+        assert_eq!(pick::<2, ()>(&[5], next).unwrap(), [6, 7]);
+        assert!(pick::<1, ()>(&[5], || Err(io::Error::other("none"))).is_err());
+    }
+
+    #[tokio::test]
+    async fn choosing_is_one_after_the_other_and_knows_what_was_chosen() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = Host::new([("HOME".into(), dir.path().into())].into(), crate::Os::Linux);
+        let path = host.data.join("ports.lock");
+        let held = Lock::acquire(path, "x", std::time::Duration::ZERO, |_| {})
+            .await
+            .unwrap();
+        let second = choose(&host, |[port]| Ok(port));
+        let waits = tokio::time::timeout(std::time::Duration::from_millis(50), second).await;
+        assert!(waits.is_err(), "somebody is choosing");
+        drop(held);
+        let port = choose(&host, |[port]| {
+            let kept = host.data.join("sim/dev");
+            std::fs::create_dir_all(&kept).unwrap();
+            std::fs::write(kept.join("sim.json"), format!("{{\"apiPort\":{port}}}")).unwrap();
+            Ok(port)
+        });
+        let port = port.await.unwrap();
+        assert_eq!(claimed(&host), [port], "though nobody listens there");
+    }
+
+    #[test]
+    fn the_owner_of_a_port_is_named_without_proc() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        if system::told("lsof", &["-v"]).is_none() {
+            return;
+        }
+        assert_eq!(owner_by_lsof(port).unwrap().pid, std::process::id());
+    }
 
     #[test]
     #[cfg(target_os = "linux")]

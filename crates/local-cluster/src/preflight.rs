@@ -10,6 +10,7 @@ use futures::future::join_all;
 use kit::{Finding, Verdict};
 
 use crate::config;
+use crate::drivers::KeptPort;
 use crate::drivers::engine::Engine;
 use crate::error::Fault;
 use crate::host::Host;
@@ -49,7 +50,7 @@ pub async fn preflight(host: &Arc<Host>) -> Vec<Finding> {
     findings.push(simulator(host));
     findings.extend(taken_ports(host));
     findings.extend(files::disk(host));
-    findings.extend(files::memory());
+    findings.push(files::memory());
     findings.extend(files::inotify());
     findings.extend(files::kubeconfigs(host));
     findings.extend(files::interrupted(host));
@@ -149,8 +150,8 @@ fn simulator(host: &Host) -> Finding {
 fn taken_ports(host: &Host) -> Vec<Finding> {
     crate::drivers::kept_ports(host)
         .into_iter()
-        .filter(|(_, port)| !ports::is_free(*port))
-        .map(|(cluster, port)| {
+        .filter(|kept| kept.waits && !ports::is_free(kept.port))
+        .map(|KeptPort { cluster, port, .. }| {
             let holder = ports::owner(port).map_or_else(|| "another program".to_owned(), |owner| owner.to_string());
             Finding::new(
                 format!("port {port}"),

@@ -41,7 +41,7 @@ pub struct Record {
     /// The API server's URL, once known.
     #[serde(default)]
     pub endpoint: String,
-    /// The container engine it is in (`DOCKER_HOST`), when that was set.
+    /// The container engine it is in (`DOCKER_HOST` or that of the docker context); empty for the usual one.
     #[serde(default)]
     pub docker_host: String,
     /// When it was created.
@@ -70,6 +70,14 @@ pub(crate) fn known(host: &Host, driver: &str, profile: &str, seen: &Settings, f
     let recorded = || Record::load(host, driver, profile)?.spec.remove(field);
     let setting = seen.get(field).cloned().or_else(recorded)?;
     Some(setting.value)
+}
+
+/// Notes the port a cluster is being made with, so that nobody else chooses it. Without it, the tool finds out later.
+pub(crate) fn claim(host: &Host, driver: &str, profile: &str, port: u16) {
+    if let Some(mut record) = Record::load(host, driver, profile).filter(|_| !host.dry_run) {
+        record.endpoint = format!("https://127.0.0.1:{port}");
+        let _ = record.save(host);
+    }
 }
 
 impl Record {

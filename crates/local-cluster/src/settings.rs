@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// One value of a cluster's configuration, in a form that two of them can be compared in, and as people write it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -18,11 +19,40 @@ impl Setting {
     /// A value that is shown as it is compared.
     pub fn plain(value: impl std::fmt::Display) -> Self {
         let value = value.to_string();
+        let shown = if value.is_empty() { NOTHING } else { &value };
         Self {
-            shown: value.clone(),
+            shown: shown.to_owned(),
             value,
         }
     }
+
+    /// `NAME=VALUE` pairs whose values may be secrets: compared by a digest, shown without them.
+    pub(crate) fn private<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let (mut digest, mut names) = (Sha256::new(), Vec::new());
+        for (name, value) in pairs {
+            for text in [name, value] {
+                digest.update(text.as_bytes());
+                digest.update([0]);
+            }
+            names.push(name);
+        }
+        Self {
+            value: format!("{:x}", digest.finalize()),
+            shown: format!("{} (values not shown)", names.join(" ")),
+        }
+    }
+}
+
+/// How a setting is shown that has no value.
+const NOTHING: &str = "nothing";
+
+/// Settings that a new cluster is made without. Recorded at its creation, so that asking for them later is a difference:
+/// they cannot be seen from outside.
+pub(crate) fn nothing<const N: usize>(fields: [&str; N]) -> Settings {
+    fields
+        .map(|field| (field.to_owned(), Setting::plain("")))
+        .into_iter()
+        .collect()
 }
 
 impl PartialEq for Setting {

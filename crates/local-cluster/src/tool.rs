@@ -57,8 +57,8 @@ pub(crate) struct Tool {
     note: Option<PathBuf>,
 }
 
-/// What a program said, and how it ended.
-#[derive(Clone, Debug)]
+/// What a program said, and how it ended. It may be a secret, so it is not shown by `Debug`.
+#[derive(Clone)]
 pub(crate) struct Output {
     pub(crate) tool: &'static str,
     pub(crate) verb: String,
@@ -68,6 +68,16 @@ pub(crate) struct Output {
     pub(crate) stderr: String,
     /// Whether standard output was longer than we keep.
     pub(crate) cut: bool,
+}
+
+impl std::fmt::Debug for Output {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Output")
+            .field("tool", &self.tool)
+            .field("verb", &self.verb)
+            .field("code", &self.code)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Output {
@@ -296,7 +306,10 @@ impl Group {
             }
         }
         self.signal(Signal::KILL);
-        child.wait().await
+        // One that waits for a disk or a network drive cannot be ended by anybody.
+        tokio::time::timeout(grace, child.wait())
+            .await
+            .unwrap_or_else(|_| Err(std::io::Error::other("it cannot be killed")))
     }
 
     fn done(&mut self) {

@@ -20,7 +20,7 @@ use crate::needs::Needs;
 use crate::preflight;
 use crate::profile;
 use crate::record;
-use crate::settings::{Applies, Setting, Settings};
+use crate::settings::{self, Applies, Setting, Settings};
 use crate::status::Found;
 use crate::tool::{Spec, Tool, is_log};
 use machine::{Instance, Live};
@@ -152,6 +152,10 @@ impl Driver for Colima {
             config.colima.as_ref().ok_or(Error::MissingDriverConfig("colima"))?,
             &self.host.os,
         )
+    }
+
+    fn creation_defaults(&self) -> Settings {
+        settings::nothing(["mounts", "dns", "env"])
     }
 
     fn needs(&self, config: &ClusterConfig) -> Needs {

@@ -4,6 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -51,7 +52,8 @@ impl<'a> Daemon<'a> {
         find(&self.log())
     }
 
-    /// Starts it in the background.
+    /// Starts it in the background. What etcd takes as flags from the environment would change what it does, or end it:
+    /// it refuses a variable beside a flag.
     pub(crate) fn spawn(&self, host: &Host, program: &Path, args: &[OsString]) -> Result<(), Error> {
         let log = self.log();
         if log.metadata().is_ok_and(|data| data.len() > LARGEST_LOG) {
@@ -63,11 +65,15 @@ impl<'a> Daemon<'a> {
             open().map_err(Error::files("open", &log))?,
         );
         let mut command = tokio::process::Command::new(program);
+        let env = host
+            .env
+            .iter()
+            .filter(|(name, _)| !name.as_bytes().starts_with(b"ETCD_"));
         // A group of its own: what the terminal sends to ours does not reach it.
         command
             .args(args)
             .env_clear()
-            .envs(&host.env)
+            .envs(env)
             .current_dir(self.dir)
             .process_group(0);
         command.stdin(Stdio::null()).stdout(out).stderr(err);
@@ -174,6 +180,21 @@ pub(crate) fn tell_removal(host: &Host, dir: &Path) {
 }
 
 /// The process that writes to this log, as far as the system lets us see.
+#[cfg(not(target_os = "linux"))]
+fn find(log: &Path) -> Option<u32> {
+    find_by_lsof(log)
+}
+
+/// Where there is no `/proc`. Who only reads it has it open as something else than standard output.
+#[cfg(any(test, not(target_os = "linux")))]
+fn find_by_lsof(log: &Path) -> Option<u32> {
+    let told = crate::system::told("lsof", &["-t", "-a", "-d", "1", log.to_str()?])?;
+    let mut pids = told.lines().filter_map(|line| line.trim().parse().ok());
+    pids.find(|pid| *pid != std::process::id() && began(*pid).is_some())
+}
+
+/// The process that writes to this log, as far as the system lets us see.
+#[cfg(target_os = "linux")]
 fn find(log: &Path) -> Option<u32> {
     let log = std::fs::canonicalize(log).ok()?;
     for process in std::fs::read_dir("/proc").ok()?.flatten() {
@@ -193,4 +214,30 @@ fn find(log: &Path) -> Option<u32> {
 pub(crate) fn flag(args: &mut Vec<OsString>, name: &str, value: impl AsRef<OsStr>) {
     args.push(format!("--{name}").into());
     args.push(value.as_ref().to_owned());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_found_by_its_log_without_proc() {
+        if crate::system::told("lsof", &["-v"]).is_none() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("x.log");
+        let out = File::create(&log).unwrap();
+        assert_eq!(find_by_lsof(&log), None);
+        let _reader = File::open(&log).unwrap();
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .stdout(out)
+            .spawn()
+            .unwrap();
+        let found = find_by_lsof(&log);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(found, Some(child.id()));
+    }
 }

@@ -1,5 +1,7 @@
 //! The container engine under k3d and kind, through its command line.
 
+mod address;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +11,7 @@ use serde::Deserialize;
 use crate::error::Error;
 use crate::host::Host;
 use crate::tool::{Spec, Tool, json_array};
+pub(crate) use address::{address, is_remote};
 
 macro_rules! engine_spec {
     ($name:ident, $program:literal) => {
@@ -27,6 +30,7 @@ macro_rules! engine_spec {
 engine_spec!(DOCKER, "docker");
 engine_spec!(PODMAN, "podman");
 engine_spec!(NERDCTL, "nerdctl");
+engine_spec!(NERDCTL_LIMA, "nerdctl.lima");
 engine_spec!(FINCH, "finch");
 
 /// docker, or what stands in for it.
@@ -115,24 +119,27 @@ impl Container {
 
 impl Engine {
     /// The engines we know.
-    pub(crate) const NAMES: [&str; 4] = ["docker", "podman", "nerdctl", "finch"];
+    pub(crate) const NAMES: [&str; 5] = ["docker", "nerdctl", "podman", "finch", "nerdctl.lima"];
 
     /// The engine of this name, docker when we do not know it.
     pub(crate) fn named(host: &Arc<Host>, name: &str) -> Self {
         let spec = match name {
             "podman" => &PODMAN,
             "nerdctl" => &NERDCTL,
+            "nerdctl.lima" => &NERDCTL_LIMA,
             "finch" => &FINCH,
             _ => &DOCKER,
         };
         Self(Tool::new(host, spec))
     }
 
-    /// The name of the engine kind is told to use, docker otherwise.
+    /// The name of the engine that kind uses: the one it is told to, else the first it finds, else docker. In the order of
+    /// kind's `DetectNodeProvider` (`pkg/cluster/provider.go`).
     pub(crate) fn of_kind(host: &Host) -> &'static str {
         let told = host.var("KIND_EXPERIMENTAL_PROVIDER").and_then(|value| value.to_str());
         let known = Self::NAMES.into_iter().find(|name| Some(*name) == told);
-        known.unwrap_or("docker")
+        let found = || Self::NAMES[..3].iter().copied().find(|name| host.find(name).is_some());
+        known.or_else(found).unwrap_or("docker")
     }
 
     /// See [`Tool::working_on`].

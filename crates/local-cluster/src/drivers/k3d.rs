@@ -14,12 +14,13 @@ use async_trait::async_trait;
 
 use crate::config::{self, ClusterConfig};
 use crate::driver::{Deadlines, Driver, EntryNames, Phase, Sight};
-use crate::drivers::engine::Engine;
+use crate::drivers::engine::{self, Engine};
 use crate::error::{Error, Fault};
 use crate::host::Host;
 use crate::needs::Needs;
 use crate::ports;
 use crate::profile;
+use crate::record;
 use crate::settings::{Applies, Setting, Settings};
 use crate::status::Found;
 use crate::tool::{Spec, Tool, json_array};
@@ -97,13 +98,20 @@ impl K3d {
         json_array(&output.stdout).ok_or_else(|| output.unreadable("the JSON of k3d cluster list"))
     }
 
-    fn has_remote_engine(&self) -> bool {
-        let at = self.host.var("DOCKER_HOST");
-        at.is_some_and(|at| !at.to_string_lossy().starts_with("unix:"))
+    /// A port for the API server that nobody has, noted as this cluster's.
+    async fn port(&self) -> Result<u16, Error> {
+        ports::choose(&self.host, |[port]| {
+            // Where the engine is elsewhere, it is a port of another machine.
+            if !engine::is_remote(&self.host) {
+                record::claim(&self.host, "k3d", &self.profile, port);
+            }
+            Ok(port)
+        })
+        .await
     }
 
     async fn create_on(&self, config: &config::K3d, port: u16, limit: Duration) -> Result<(), Error> {
-        let remote = self.has_remote_engine();
+        let remote = engine::is_remote(&self.host);
         // k3d ends a little earlier than we end it, so that it can clean up.
         let args = plan::create(&self.profile, config, port, remote, limit.mul_f64(0.9));
         self.loud.change(&args, limit).await?.success().map(drop)
@@ -142,9 +150,9 @@ impl Driver for K3d {
     }
 
     fn creation_defaults(&self) -> Settings {
-        [("servers", "1"), ("agents", "0"), ("noLoadBalancer", "false")]
-            .map(|(field, value)| (field.to_owned(), Setting::plain(value)))
-            .into()
+        let seen = [("servers", "1"), ("agents", "0"), ("noLoadBalancer", "false")]
+            .map(|(field, value)| (field.to_owned(), Setting::plain(value)));
+        plan::unseen_defaults().into_iter().chain(seen).collect()
     }
 
     fn needs(&self, config: &ClusterConfig) -> Needs {
@@ -152,7 +160,7 @@ impl Driver for K3d {
         Needs {
             engine: Some("docker"),
             // The ports of an engine elsewhere are not ours to look at.
-            ports: if self.has_remote_engine() {
+            ports: if engine::is_remote(&self.host) {
                 Vec::new()
             } else {
                 plan::host_ports(&config)
@@ -201,11 +209,11 @@ impl Driver for K3d {
         if let Some(port) = config.api_port {
             return self.create_on(config, port, limit).await;
         }
-        match self.create_on(config, ports::free()?, limit).await {
+        match self.create_on(config, self.port().await?, limit).await {
             // It was free a moment ago, and nobody asked for this one.
             Err(error) if error.fault() == Some(Fault::PortInUse) && !self.look().await?.exists() => {
                 self.host.events.detail("the port was taken meanwhile: try another");
-                self.create_on(config, ports::free()?, limit).await
+                self.create_on(config, self.port().await?, limit).await
             }
             outcome => outcome,
         }

@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::host::Host;
 use crate::needs::Needs;
 use crate::profile;
-use crate::settings::{Applies, Setting, Settings};
+use crate::settings::{self, Applies, Setting, Settings};
 use crate::status::Found;
 use crate::tool::{Spec, Tool};
 
@@ -237,9 +237,9 @@ impl Driver for Kind {
     }
 
     fn creation_defaults(&self) -> Settings {
-        [("controlPlanes", "1"), ("workers", "0")]
-            .map(|(field, value)| (field.to_owned(), Setting::plain(value)))
-            .into()
+        let seen =
+            [("controlPlanes", "1"), ("workers", "0")].map(|(field, value)| (field.to_owned(), Setting::plain(value)));
+        settings::nothing(["config"]).into_iter().chain(seen).collect()
     }
 
     fn needs(&self, config: &ClusterConfig) -> Needs {

@@ -16,7 +16,7 @@ use crate::host::Host;
 use crate::needs::Needs;
 use crate::profile;
 use crate::record;
-use crate::settings::{Applies, Setting, Settings};
+use crate::settings::{self, Applies, Setting, Settings};
 use crate::status::Found;
 use crate::tool::{Output, Spec, Tool, classify};
 use report::Seen;
@@ -103,6 +103,17 @@ fn succeeded(output: &Output) -> Result<(), Error> {
 
 fn section(config: &ClusterConfig) -> Result<config::Minikube, Error> {
     config.minikube.clone().ok_or(Error::MissingDriverConfig("minikube"))
+}
+
+/// How the settings of addons begin.
+const ADDON: &str = "addons.";
+
+/// An addon as a setting of its own: minikube has some by itself, which nobody asked for.
+fn addon(name: &str, on: bool) -> (String, Setting) {
+    (
+        format!("{ADDON}{name}"),
+        Setting::plain(if on { "enabled" } else { "disabled" }),
+    )
 }
 
 fn start_line(profile: &str, config: &config::Minikube, limit: Duration) -> Vec<String> {
@@ -222,10 +233,21 @@ impl Driver for Minikube {
                 }),
             ),
         ];
+        let list = |items: &[String]| (!items.is_empty()).then(|| Setting::plain(items.join(" ")));
+        let lists = [
+            ("extraConfig", list(&config.extra_config)),
+            ("startFlags", list(&config.start_flags)),
+        ];
         Ok(fields
             .into_iter()
+            .chain(lists)
             .filter_map(|(field, setting)| Some((field.to_owned(), setting?)))
+            .chain(config.addons.iter().map(|name| addon(name, true)))
             .collect())
+    }
+
+    fn creation_defaults(&self) -> Settings {
+        settings::nothing(["cni", "extraConfig", "startFlags"])
     }
 
     fn needs(&self, config: &ClusterConfig) -> Needs {
@@ -247,6 +269,8 @@ impl Driver for Minikube {
         match field {
             // Upwards only.
             "kubernetesVersion" if version(&want.value) > version(&have.value) => Applies::Restart,
+            "extraConfig" | "startFlags" => Applies::Restart,
+            addon if addon.starts_with(ADDON) => Applies::Restart,
             _ => Applies::Recreate,
         }
     }

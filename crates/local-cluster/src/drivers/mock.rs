@@ -181,7 +181,13 @@ impl Manager for Mock {
     }
 
     async fn destroy(&self) -> Result<(), Error> {
-        self.change(|cluster| *cluster = Cluster::default()).await
+        self.change(|cluster| *cluster = Cluster::default()).await?;
+        if let Memory::File { host, .. } = &self.memory
+            && !host.dry_run
+        {
+            let _ = std::fs::remove_file(host.own_kubeconfig(&self.context()));
+        }
+        Ok(())
     }
 
     async fn status(&self) -> Result<Status, Error> {
@@ -230,13 +236,21 @@ impl Manager for Mock {
                 Ok(there.map(|running| Found { profile, running }).into_iter().collect())
             }
             Memory::File { path, .. } => {
-                let files = path.parent().map(super::process::names_in).unwrap_or_default();
-                let found = files.iter().filter_map(|file| {
-                    let profile = file.strip_suffix(".json")?.to_owned();
-                    let running = load(&path.with_file_name(file)).running;
-                    Some(Found { profile, running })
-                });
-                Ok(found.collect())
+                let entries = path.parent().and_then(|dir| std::fs::read_dir(dir).ok());
+                let mut found: Vec<Found> = entries
+                    .into_iter()
+                    .flatten()
+                    .flatten()
+                    .filter_map(|entry| {
+                        let file = entry.path();
+                        let profile = file.file_name()?.to_str()?.strip_suffix(".json")?.to_owned();
+                        profile::check(&profile).ok()?;
+                        let running = load(&file).running;
+                        Some(Found { profile, running })
+                    })
+                    .collect();
+                found.sort_by(|a, b| a.profile.cmp(&b.profile));
+                Ok(found)
             }
         }
     }

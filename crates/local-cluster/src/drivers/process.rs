@@ -15,10 +15,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{self, ClusterConfig};
 use crate::driver::{Deadlines, Driver, EntryNames, Phase, Sight};
+use crate::drivers::KeptPort;
 use crate::drivers::daemon::Daemon;
 use crate::error::{Error, Fault};
 use crate::event::Event;
-use crate::host::Host;
+use crate::host::{Host, absolute};
 use crate::ports;
 use crate::probe;
 use crate::profile;
@@ -61,11 +62,13 @@ pub(crate) struct Kept {
     pub(crate) certificates_end: i64,
 }
 
-/// The directories of all clusters of a kind.
+/// The names of all clusters of a kind: the directories below this one that have a name a cluster may have.
 pub(crate) fn names_in(dir: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries
+        .filter(|entry| entry.path().is_dir())
         .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| profile::check(name).is_ok())
         .collect();
     names.sort();
     names
@@ -102,8 +105,9 @@ impl Process {
         let binaries = Binaries::find(&self.host, section)?;
         let version = binaries.version(&self.host).await?;
         plan::refuse_version(section, &version)?;
-        let kept = self.plan(section, before, &binaries, version)?;
         if self.host.dry_run {
+            let plan = |free| self.plan(section, before, &binaries, version, free);
+            let kept = ports::choose(&self.host, plan).await?;
             for (name, program) in binaries.parts(kept.controllers) {
                 let args = plan::args(name, &kept, &self.certs());
                 let words: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
@@ -112,15 +116,24 @@ impl Process {
             }
             return Ok(());
         }
-        let mut parts = binaries.parts(kept.controllers);
-        parts.retain(|(name, _)| self.part(name).running().is_none());
-        // Before the first of them is started: half a cluster is worse than none.
-        for (name, _) in &parts {
-            for port in plan::ports_of(name, &kept) {
-                ports::refuse_taken(name, port)?;
+        let down = |name: &str| {
+            PARTS
+                .into_iter()
+                .any(|part| part == name && self.part(part).running().is_none())
+        };
+        let begin = |free| {
+            let kept = self.plan(section, before, &binaries, version, free)?;
+            // Before the first of them is started: half a cluster is worse than none.
+            for (name, _) in binaries.parts(kept.controllers) {
+                for port in plan::ports_of(name, &kept).into_iter().filter(|_| down(name)) {
+                    ports::refuse_taken(name, port)?;
+                }
             }
-        }
-        let kept = self.prepare(kept)?;
+            self.prepare(kept)
+        };
+        let kept = ports::choose(&self.host, begin).await?;
+        let mut parts = binaries.parts(kept.controllers);
+        parts.retain(|(name, _)| down(name));
         for (name, program) in parts {
             self.host.events.detail(format!("start {name}"));
             self.part(name)
@@ -153,6 +166,7 @@ impl Process {
         before: Option<Kept>,
         binaries: &Binaries,
         version: String,
+        free: [u16; 3],
     ) -> Result<Kept, Error> {
         let had = before.as_ref().map(|kept| kept.controllers);
         let controllers = section.controller_manager.or(had);
@@ -160,11 +174,10 @@ impl Process {
             return Err(binaries::missing(CONTROLLERS));
         }
         let before = before.unwrap_or_default();
-        let free: [u16; 3] = ports::several_free()?;
         let port = |wanted: Option<u16>, had: u16, free: u16| wanted.unwrap_or(if had == 0 { free } else { had });
         let data = match (&section.data_dir, before.data.as_os_str().is_empty()) {
             (_, false) => before.data.clone(),
-            (Some(dir), true) => dir.join(format!("{}-etcd", self.profile)),
+            (Some(dir), true) => absolute(dir).join(format!("{}-etcd", self.profile)),
             (None, true) => self.dir.join("etcd"),
         };
         Ok(Kept {
@@ -318,7 +331,7 @@ impl Driver for Process {
             .collect();
         sight.parts.push(self.dir.display().to_string());
         if let Some(kept) = kept {
-            sight.settings = plan::settings(&kept);
+            sight.settings = plan::settings(&kept, &self.dir);
             sight.version = kept.version;
             sight.address = if running.is_empty() {
                 String::new()
@@ -387,8 +400,8 @@ impl Driver for Process {
     }
 }
 
-/// The ports of clusters that do not run.
-pub(crate) fn kept_ports(host: &Host) -> Vec<(String, u16)> {
+/// The ports of all of them.
+pub(crate) fn kept_ports(host: &Host) -> Vec<KeptPort> {
     let root = host.data.join("process");
     let mut ports = Vec::new();
     for profile in names_in(&root) {
@@ -400,13 +413,13 @@ pub(crate) fn kept_ports(host: &Host) -> Vec<(String, u16)> {
             continue;
         };
         for name in PARTS {
-            if Daemon::new(&dir, name).running().is_none() {
-                let of = plan::ports_of(name, &kept);
-                ports.extend(
-                    of.into_iter()
-                        .map(|port| (format!("the process cluster {profile}"), port)),
-                );
-            }
+            let waits = Daemon::new(&dir, name).running().is_none();
+            let of = plan::ports_of(name, &kept).into_iter();
+            ports.extend(of.map(|port| KeptPort {
+                cluster: format!("the process cluster {profile}"),
+                port,
+                waits,
+            }));
         }
     }
     ports

@@ -1,7 +1,7 @@
 //! A simulated API server in the background: no containers, no nodes, nothing to install.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{self, ClusterConfig};
 use crate::driver::{Deadlines, Driver, EntryNames, Phase, Sight};
+use crate::drivers::KeptPort;
 use crate::drivers::daemon::{Daemon, flag};
 use crate::error::{Error, Fault};
 use crate::event::Event;
@@ -77,25 +78,54 @@ impl Sim {
         Ok((program, words.to_vec()))
     }
 
+    /// Writes down that this port is the cluster's.
+    fn keep(&self, port: u16) -> Result<u16, Error> {
+        if self.host.dry_run {
+            return Ok(port);
+        }
+        kit::fs::create_private_dir(&self.dir).map_err(Error::files("create", &self.dir))?;
+        let path = self.dir.join("sim.json");
+        let text = serde_json::to_vec(&Kept { api_port: port });
+        let text = text.map_err(|error| Error::files("write", &path)(error.into()))?;
+        kit::fs::write_private(&path, &text).map_err(Error::files("write", path))?;
+        Ok(port)
+    }
+
     async fn run(&self, config: &ClusterConfig, limit: Duration) -> Result<(), Error> {
         let wanted = config.sim.as_ref().and_then(|section| section.api_port);
         let kept = self.kept().map(|kept| kept.api_port);
-        let mut port = match wanted.or(kept) {
-            Some(port) => port,
-            None => ports::free()?,
-        };
-        let (program, mut args) = self.program()?;
-        // On a dry run of a restart it is this cluster's own server that listens there still.
-        let own = self.daemon().running().is_some() && kept == Some(port);
-        if !own && !ports::is_free(port) {
-            if wanted.is_some() || self.host.dry_run {
-                ports::refuse_taken("sim", port)?;
+        let (program, args) = self.program()?;
+        let mut port = wanted.or(kept);
+        if let Some(taken) = port {
+            // On a dry run of a restart it is this cluster's own server that listens there still.
+            let own = self.daemon().running().is_some() && kept == port;
+            if !own && !ports::is_free(taken) {
+                if wanted.is_some() || self.host.dry_run {
+                    ports::refuse_taken("sim", taken)?;
+                }
+                self.host.events.warn(format!(
+                    "port {taken}, which this cluster had, is taken: it gets another one"
+                ));
+                port = None;
             }
-            self.host.events.warn(format!(
-                "port {port}, which this cluster had, is taken: it gets another one"
-            ));
-            port = ports::free()?;
         }
+        if let Some(port) = port {
+            let port = self.keep(port)?;
+            return self.serve_on(port, &program, args, limit).await;
+        }
+        let port = ports::choose(&self.host, |[port]| self.keep(port)).await?;
+        match self.serve_on(port, &program, args.clone(), limit).await {
+            // It was free a moment ago, and nobody asked for this one.
+            Err(error) if error.fault() == Some(Fault::PortInUse) => {
+                self.host.events.detail("the port was taken meanwhile: try another");
+                let port = ports::choose(&self.host, |[port]| self.keep(port)).await?;
+                self.serve_on(port, &program, args, limit).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn serve_on(&self, port: u16, program: &Path, mut args: Vec<OsString>, limit: Duration) -> Result<(), Error> {
         flag(&mut args, "listen", format!("127.0.0.1:{port}"));
         flag(&mut args, "kubeconfig", self.kubeconfig_file());
         flag(&mut args, "state", self.dir.join("state.json"));
@@ -106,11 +136,6 @@ impl Sim {
         if self.host.dry_run {
             return Ok(());
         }
-        kit::fs::create_private_dir(&self.dir).map_err(Error::files("create", &self.dir))?;
-        let text = serde_json::to_vec(&Kept { api_port: port })
-            .map_err(|error| Error::files("write", self.dir.join("sim.json"))(error.into()))?;
-        kit::fs::write_private(&self.dir.join("sim.json"), &text)
-            .map_err(Error::files("write", self.dir.join("sim.json")))?;
         let state = self.dir.join("state.json");
         if !state.exists() {
             kit::fs::write_private(&state, b"{}").map_err(Error::files("write", state))?;
@@ -118,7 +143,7 @@ impl Sim {
         // It is written anew when the server listens: an old one would be believed too early.
         let _ = std::fs::remove_file(self.kubeconfig_file());
         let daemon = self.daemon();
-        daemon.spawn(&self.host, &program, &args)?;
+        daemon.spawn(&self.host, program, &args)?;
         daemon.until(limit, || async { self.kubeconfig_file().exists() }).await
     }
 }
@@ -243,16 +268,19 @@ impl Driver for Sim {
     }
 }
 
-/// The ports of clusters that do not run.
-pub(crate) fn kept_ports(host: &Host) -> Vec<(String, u16)> {
+/// The ports of all of them.
+pub(crate) fn kept_ports(host: &Host) -> Vec<KeptPort> {
     let root = host.data.join("sim");
     super::process::names_in(&root)
         .into_iter()
         .filter_map(|profile| {
             let dir = root.join(&profile);
             let kept: Kept = serde_json::from_slice(&std::fs::read(dir.join("sim.json")).ok()?).ok()?;
-            let stopped = Daemon::new(&dir, "sim").running().is_none();
-            stopped.then(|| (format!("the sim cluster {profile}"), kept.api_port))
+            Some(KeptPort {
+                cluster: format!("the sim cluster {profile}"),
+                port: kept.api_port,
+                waits: Daemon::new(&dir, "sim").running().is_none(),
+            })
         })
         .collect()
 }

@@ -1,6 +1,7 @@
 //! What is remembered of a cluster while it changes.
 
 use super::Lifecycle;
+use crate::drivers::engine;
 use crate::kubeconfig::Entry;
 use crate::record::{Record, Step};
 use crate::settings::Settings;
@@ -14,10 +15,6 @@ impl Lifecycle {
         // What is remembered of a cluster that is gone says nothing about the one that is being made.
         let before = Record::load(&self.host, self.driver.name(), self.driver.profile());
         let before = before.filter(|_| phase != Step::Creating);
-        let docker_host = self
-            .host
-            .var("DOCKER_HOST")
-            .map(|value| value.to_string_lossy().into_owned());
         let mut spec = before.as_ref().map(|record| record.spec.clone()).unwrap_or_default();
         spec.extend(wants.clone());
         let record = Record {
@@ -27,7 +24,7 @@ impl Lifecycle {
             spec,
             context: self.driver.names().context,
             endpoint: entry.map(|entry| entry.access.server.clone()).unwrap_or_default(),
-            docker_host: docker_host.unwrap_or_default(),
+            docker_host: engine::address(&self.host),
             created_at: before.map_or_else(jiff::Timestamp::now, |record| record.created_at),
             phase,
         };

@@ -7,7 +7,8 @@ use kit::Backoff;
 use super::{Deadline, Lifecycle};
 use crate::config::ClusterConfig;
 use crate::driver::{Phase, Sight};
-use crate::error::Error;
+use crate::drivers::engine;
+use crate::error::{self, Error};
 use crate::host::Merge;
 use crate::kubeconfig::{self, Entry};
 use crate::preflight;
@@ -126,7 +127,7 @@ impl Lifecycle {
         }
         match sight.phase.clone() {
             Phase::Absent => {
-                self.warn_of_another_engine();
+                self.warn_of_another_engine(config);
                 self.refuse_impossible(config, &sight).await?;
                 self.create(config, wants, deadline).await?;
             }
@@ -139,6 +140,7 @@ impl Lifecycle {
             }
             Phase::NotReady(_) | Phase::Running => {
                 events.detail("the cluster runs already");
+                self.warn_of_unknown(wants, &sight);
                 return Ok(Some(sight));
             }
         }
@@ -157,8 +159,14 @@ impl Lifecycle {
         } else {
             "fetch the kubeconfig"
         });
+        // Of a cluster that was left as it is, only what is known to be so may be remembered.
+        let mut proven = wants.clone();
+        if let Some(sight) = &seen {
+            let known = self.recorded();
+            proven.retain(|field, _| sight.settings.contains_key(field) || known.contains_key(field));
+        }
         let entry = self.wait_until_ready(seen, deadline).await?;
-        self.remember(Step::Ready, wants, Some(&entry));
+        self.remember(Step::Ready, &proven, Some(&entry));
         events.phase("write the kubeconfig");
         let before = Entry::load(&self.host, self.driver.names()).map(|entry| entry.access.server);
         let own = match entry.save(&self.host) {
@@ -178,9 +186,14 @@ impl Lifecycle {
         })
     }
 
+    /// What was asked for when the cluster was made, or changed since.
+    fn recorded(&self) -> Settings {
+        let record = Record::load(&self.host, self.driver.name(), self.driver.profile());
+        record.map(|record| record.spec).unwrap_or_default()
+    }
+
     fn differences(&self, wants: &Settings, sight: &Sight) -> Vec<Difference> {
-        let recorded = Record::load(&self.host, self.driver.name(), self.driver.profile());
-        let recorded = recorded.map(|record| record.spec).unwrap_or_default();
+        let recorded = self.recorded();
         differences(wants, &sight.settings, &recorded, |field, have, want| {
             self.driver.applies(field, have, want)
         })
@@ -196,23 +209,38 @@ impl Lifecycle {
     }
 
     /// A cluster in another container engine looks absent from here.
-    fn warn_of_another_engine(&self) {
+    fn warn_of_another_engine(&self, config: &ClusterConfig) {
         let Some(record) = Record::load(&self.host, self.driver.name(), self.driver.profile()) else {
             return;
         };
-        let here = self
-            .host
-            .var("DOCKER_HOST")
-            .map(|value| value.to_string_lossy().into_owned());
-        if record.phase == Step::Ready && record.docker_host != here.unwrap_or_default() {
-            let there = if record.docker_host.is_empty() {
-                "the usual engine"
-            } else {
-                &record.docker_host
+        let here = engine::address(&self.host);
+        let is_there = self.driver.needs(config).engine == Some("docker");
+        if is_there && record.phase == Step::Ready && record.docker_host != here {
+            let called = |address: &str| {
+                if address.is_empty() {
+                    "the usual engine".to_owned()
+                } else {
+                    address.to_owned()
+                }
             };
-            let title = self.title();
+            let (title, there, here) = (self.title(), called(&record.docker_host), called(&here));
             self.host.events.warn(format!(
-                "{title} was last seen in {there}; DOCKER_HOST names another engine now"
+                "{title} was last seen in {there}; DOCKER_HOST or the docker context names another engine now: {here}"
+            ));
+        }
+    }
+
+    /// What was asked for of a cluster that is left as it is, and that nobody can compare, is told.
+    fn warn_of_unknown(&self, wants: &Settings, sight: &Sight) {
+        let known = self.recorded();
+        let unknown = wants
+            .keys()
+            .filter(|field| !sight.settings.contains_key(*field) && !known.contains_key(*field));
+        let unknown: Vec<_> = unknown.map(String::as_str).collect();
+        if !unknown.is_empty() {
+            self.host.events.warn(format!(
+                "whether the cluster has what was asked for cannot be told of {}; it is left as it is",
+                unknown.join(", ")
             ));
         }
     }
@@ -222,15 +250,18 @@ impl Lifecycle {
         let Some(record) = Record::load(&self.host, self.driver.name(), self.driver.profile()) else {
             return Ok(());
         };
-        if !self.is_half_made(&record, sight) && record.phase != Step::Destroying {
-            return Ok(());
-        }
+        let what = match record.phase {
+            Step::Destroying => error::REMOVAL,
+            _ if self.is_half_made(&record, sight) => error::CREATION,
+            _ => return Ok(()),
+        };
         let found = if sight.parts.is_empty() {
             "part of it".to_owned()
         } else {
             sight.parts.join(", ")
         };
         Err(Error::Partial {
+            what,
             cluster: self.title(),
             found,
         })

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::host::Host;
+use crate::identity::Identity;
 use crate::kubeconfig;
 use crate::lock::Lock;
 use crate::record::{self, Record, Step};
@@ -68,15 +69,22 @@ pub(super) fn disk(host: &Host) -> Option<Finding> {
     })
 }
 
-pub(super) fn memory() -> Option<Finding> {
-    let free = free_memory()?;
+pub(super) fn memory() -> Finding {
+    let Some(free) = free_memory() else {
+        return Finding::new(
+            "memory",
+            Verdict::Note,
+            "how much is available is not known on this system",
+        )
+        .advice("a cluster with containers wants 2 GiB; sim needs none of it");
+    };
     let found = format!("{} available", amount(free));
-    Some(if free < LITTLE_MEMORY {
+    if free < LITTLE_MEMORY {
         Finding::new("memory", Verdict::Warning, found)
             .advice("a cluster with containers wants 2 GiB; sim needs none of it")
     } else {
         Finding::new("memory", Verdict::Ok, found)
-    })
+    }
 }
 
 /// Linux only.
@@ -142,7 +150,7 @@ fn age(path: &Path) -> Option<Duration> {
         .ok()
 }
 
-/// Clusters whose creation or removal was interrupted and is not going on.
+/// Clusters whose creation or removal was interrupted.
 pub(super) fn interrupted(host: &Host) -> Vec<Finding> {
     let left = Record::all(host).into_iter().filter_map(|record| {
         let what = match record.phase {
@@ -154,15 +162,19 @@ pub(super) fn interrupted(host: &Host) -> Vec<Finding> {
         (!going_on).then_some((record, what))
     });
     left.map(|(record, what)| {
-        Finding::new(
-            format!("{} cluster {}", record.driver, record.profile),
-            Verdict::Warning,
-            format!("its {what} was interrupted"),
-        )
-        .advice(format!(
-            "roadstead cluster destroy --driver {} --profile {} removes what is left",
-            record.driver, record.profile
-        ))
+        let (driver, profile) = (&record.driver, &record.profile);
+        let orphan = Identity::load(&record::tool_path(host, driver, profile)).filter(Identity::runs);
+        let (found, advice) = match orphan {
+            Some(tool) => (
+                format!("its {what} was interrupted, and process {} goes on with it", tool.pid),
+                format!("wait for it, or end it (kill {})", tool.pid),
+            ),
+            None => (
+                format!("its {what} was interrupted"),
+                format!("roadstead cluster destroy --driver {driver} --profile {profile} removes what is left"),
+            ),
+        };
+        Finding::new(format!("{driver} cluster {profile}"), Verdict::Warning, found).advice(advice)
     })
     .collect()
 }

@@ -107,12 +107,21 @@ pub(crate) fn json_array<T: DeserializeOwned>(text: &str) -> Option<Vec<T>> {
     None
 }
 
-/// A command line that can be pasted into a shell.
+/// The flag that k3d and colima take variables with.
+const ENVIRONMENT: &str = "--env";
+
+/// A command line that can be pasted into a shell, but for the secrets in it.
 pub(crate) fn command_line<S: AsRef<str>>(program: &str, args: &[S]) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%".contains(c);
     let mut line = program.to_owned();
+    let mut before = "";
     for arg in args.iter().map(AsRef::as_ref) {
         line.push(' ');
+        // Whose environment it is, knows what is a secret in it; we do not.
+        let name = arg.split_once('=').map(|(name, _)| format!("{name}=***"));
+        let hidden = name.filter(|_| before == ENVIRONMENT);
+        before = arg;
+        let arg = hidden.as_deref().unwrap_or(arg);
         if !arg.is_empty() && arg.chars().all(plain) {
             line.push_str(arg);
         } else {

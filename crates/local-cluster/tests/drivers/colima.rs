@@ -134,7 +134,12 @@ async fn a_stopped_machine_takes_what_it_can_and_refuses_the_rest() {
     let manager = world.manager("colima", "dev");
     manager.stop().await.unwrap();
     world.forget_calls();
-    for fixed in ["arch: aarch64", "runtime: containerd", "disk: 50"] {
+    let other = if cfg!(target_arch = "aarch64") {
+        "x86_64"
+    } else {
+        "aarch64"
+    };
+    for fixed in [&format!("arch: {other}"), "runtime: containerd", "disk: 50"] {
         let error = manager
             .start(&config(&format!("colima: {{{fixed}}}")))
             .await
@@ -325,4 +330,61 @@ async fn the_kind_of_machine_is_fixed() {
     );
     assert!(changes(&world).is_empty());
     manager.start(&config("colima: {vmType: vz}")).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_machine_was_made_without_applies_on_restart() {
+    let world = started(PLAIN).await;
+    let manager = world.manager("colima", "dev");
+    let asked = config("colima: {mounts: [{location: /data, writable: true}], dns: [1.1.1.1]}");
+    let error = manager.start(&asked).await.unwrap_err().to_string();
+    for text in [
+        "mounts: running nothing, requested /data:w",
+        "dns: running nothing, requested 1.1.1.1",
+    ] {
+        assert!(error.contains(&format!("{text} (applies on restart)")), "{error}");
+    }
+    assert!(changes(&world).is_empty());
+    manager.restart(&asked).await.unwrap();
+    assert!(
+        changes(&world)[1].contains("--mount /data:w --dns 1.1.1.1"),
+        "{:?}",
+        changes(&world)
+    );
+    manager.start(&asked).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_amount_that_colima_cannot_take_is_told_before_it_is_called() {
+    let world = world().await;
+    let manager = world.manager("colima", "dev");
+    for (asked, text) in [
+        (
+            "disk: 60GB",
+            "colima.disk: colima makes disks of whole GiB, and 60GB is 55.8794GiB",
+        ),
+        ("rootDisk: 1536MiB", "colima.rootDisk: "),
+    ] {
+        let error = manager
+            .start(&config(&format!("colima: {{{asked}}}")))
+            .await
+            .expect_err(text);
+        assert_eq!(error.kind(), Kind::Invalid);
+        assert!(error.to_string().contains(text), "{error}");
+    }
+    assert!(world.log().is_empty());
+}
+
+#[tokio::test]
+async fn a_start_that_goes_on_is_starting() {
+    let world = started(PLAIN).await;
+    edit(&world, "half", json!(true));
+    assert_eq!(
+        world.manager("colima", "dev").status().await.unwrap().state,
+        State::NotReady
+    );
+    let lock = std::fs::File::open(world.path("data/clusters/colima/dev.lock")).unwrap();
+    lock.lock().unwrap();
+    let status = world.manager("colima", "dev").status().await.unwrap();
+    assert_eq!(status.state, State::Starting, "{}", status.reason);
 }

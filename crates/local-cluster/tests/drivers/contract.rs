@@ -78,6 +78,19 @@ fn auto_goes_by_the_operating_system() {
 }
 
 #[tokio::test]
+async fn auto_is_that_driver() {
+    let mut world = World::with(&[]).await;
+    for (os, context) in [
+        (Os::MacOs, "colima-dev"),
+        (Os::Linux, "k3d-dev"),
+        (Os::Windows, "k3d-dev"),
+    ] {
+        world.host.os = os;
+        assert_eq!(world.manager("auto", "dev").context(), context);
+    }
+}
+
+#[tokio::test]
 async fn auto_needs_the_section_of_the_driver_it_chose() {
     let world = World::with(&["k3d", "docker"]).await;
     let error = world
@@ -238,6 +251,9 @@ async fn unusable_names_are_refused_before_anything_runs() {
             assert_eq!(error.kind(), Kind::Invalid, "{driver} {name:?}");
         }
     }
+    assert!(world.registry.manager("k3d", &host, &"x".repeat(32)).is_ok());
+    assert!(world.registry.manager("kind", &host, &"x".repeat(51)).is_err());
+    assert!(world.registry.manager("minikube", &host, "x").is_err());
     let long = "x".repeat(33);
     assert!(world.registry.manager("k3d", &host, &long).is_err());
     assert!(world.registry.manager("kind", &host, &long).is_ok());

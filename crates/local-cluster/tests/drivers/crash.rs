@@ -173,12 +173,26 @@ async fn an_interrupted_destruction_is_told_and_completed() {
         "{error}"
     );
     assert!(error.advice().unwrap().contains(&format!("kill {orphan}")));
+    let findings = local_cluster::preflight(&std::sync::Arc::new(world.host.clone())).await;
+    let told = findings.iter().find(|one| one.check == "k3d cluster dev").unwrap();
+    assert!(
+        told.found.contains(&format!("process {orphan} goes on with it"))
+            && !told.advice.as_ref().unwrap().contains("destroy"),
+        "{told:?}"
+    );
     kill(&orphan);
     until("its end", || !runs(&orphan)).await;
     world.host.limits.start = Some(Duration::from_secs(20));
     let manager = world.manager("k3d", "dev");
     let error = manager.start(&config("k3d: {}")).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Partial);
+    assert!(
+        error
+            .to_string()
+            .starts_with("the removal of the k3d cluster dev was interrupted"),
+        "{error}"
+    );
+    assert!(error.advice().unwrap().contains("destroy removes what is left"));
     manager.destroy().await.unwrap();
     manager.start(&config("k3d: {}")).await.unwrap();
 }

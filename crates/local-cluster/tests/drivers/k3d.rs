@@ -285,8 +285,16 @@ async fn servers_that_are_not_all_up_are_starting() {
         (status.state, status.reason.as_str()),
         (State::Starting, "1 of 3 servers run")
     );
-    edit(&world, |state| state["nodes"][1]["status"] = json!("restarting"));
-    assert_eq!(manager.status().await.unwrap().state, State::Starting);
+    for nodes in [&[1][..], &[0, 1, 2], &[3]] {
+        edit(&world, |state| {
+            for n in 0..4 {
+                state["nodes"][n]["status"] = json!(if nodes.contains(&n) { "restarting" } else { "running" });
+            }
+        });
+        let status = manager.status().await.unwrap();
+        assert_eq!(status.state, State::Starting, "{nodes:?}");
+        assert!(status.reason.contains("restarts"), "{}", status.reason);
+    }
     edit(&world, |state| {
         for n in 0..3 {
             state["nodes"][n]["status"] = json!("running");
@@ -382,7 +390,156 @@ async fn what_is_remembered_of_a_cluster_that_is_gone_is_not_believed_of_the_nex
     manager.start(&config(PLAIN)).await.unwrap();
     let record = world.record("k3d", "dev").unwrap();
     assert!(record["spec"]["network"].is_null(), "{record}");
-    manager.start(&config("k3d: {network: new}")).await.unwrap();
+    manager.start(&config("k3d: {network: k3d-dev}")).await.unwrap();
     let error = manager.restart(&config("k3d: {agents: 1}")).await.unwrap_err();
     assert!(error.to_string().contains("agents: running 0, requested 1"), "{error}");
+}
+
+#[tokio::test]
+async fn what_a_cluster_was_made_without_is_a_difference_too() {
+    let world = started(PLAIN).await;
+    let manager = world.manager("k3d", "dev");
+    for (asked, text) in [
+        (
+            "k3sArgs: [{arg: '--disable=traefik'}]",
+            "k3sArgs: running nothing, requested --disable=traefik",
+        ),
+        (
+            "volumes: [{volume: '/a:/b'}]",
+            "volumes: running nothing, requested /a:/b",
+        ),
+        (
+            "registries: {use: [k3d-r:5000]}",
+            "registries: running nothing, requested use k3d-r:5000",
+        ),
+        ("serversMemory: 2GiB", "serversMemory: running nothing, requested 2GiB"),
+        ("network: other", "network: running k3d-dev, requested other"),
+        ("apiHost: 0.0.0.0", "apiHost: running 127.0.0.1, requested 0.0.0.0"),
+        (
+            "ports: [{port: '8080:80'}]",
+            "ports: running nothing, requested 8080:80",
+        ),
+        ("env: ['A=b']", "env: running nothing, requested A (values not shown)"),
+    ] {
+        let asked = config(&format!("k3d: {{{asked}}}"));
+        let error = manager.start(&asked).await.expect_err(text);
+        assert!(
+            error.to_string().contains(&format!("{text} (needs a new cluster)")),
+            "{error}"
+        );
+    }
+    // Of a cluster that others made, nobody knows: that is told, and not remembered as if it were so.
+    std::fs::remove_dir_all(world.path("data")).unwrap();
+    let asked = config("k3d: {volumes: [{volume: '/a:/b'}], agents: 0}");
+    for _ in 0..2 {
+        let before = world.warnings().len();
+        manager.start(&asked).await.unwrap();
+        let warned = &world.warnings()[before..];
+        assert!(
+            warned.iter().any(|one| one.contains("cannot be told of volumes;")),
+            "{warned:?}"
+        );
+    }
+    let spec = world.record("k3d", "dev").unwrap()["spec"].clone();
+    assert!(spec["volumes"].is_null() && spec["agents"]["value"] == "0", "{spec}");
+    assert_eq!(
+        world.count("k3d", "cluster create") + world.count("k3d", "cluster start"),
+        0
+    );
+}
+
+#[tokio::test]
+async fn the_values_of_variables_are_shown_nowhere() {
+    const SECRET: &str = "hunter2-hunter2";
+    cloud_sim::evidence::plant(SECRET);
+    let world = World::with(&["k3d", "colima", "limactl", "kubectl", "docker", "qemu-img"]).await;
+    let mut said = Vec::new();
+    for (driver, one, other) in [
+        (
+            "k3d",
+            format!("k3d: {{env: ['DB_PASS={SECRET}@server:*', 'B=c']}}"),
+            format!("k3d: {{env: ['DB_PASS={SECRET}2@server:*', 'B=c']}}"),
+        ),
+        (
+            "colima",
+            format!("colima: {{env: {{DB_PASS: {SECRET}}}}}"),
+            format!("colima: {{env: {{DB_PASS: {SECRET}2}}}}"),
+        ),
+    ] {
+        let manager = world.manager(driver, "dev");
+        manager.start(&config(&one)).await.unwrap();
+        assert!(
+            world.calls(driver).iter().any(|call| call.contains(SECRET)),
+            "{driver}: it was not used"
+        );
+        manager.start(&config(&one)).await.unwrap();
+        let error = manager.start(&config(&other)).await.unwrap_err();
+        assert!(error.to_string().contains("env: running DB_PASS"), "{driver}: {error}");
+        said.push(format!("{error} {error:?}"));
+        said.push(world.record(driver, "dev").unwrap().to_string());
+    }
+    said.push(format!("{:?}", world.events()));
+    assert!(
+        said.iter()
+            .any(|text| text.contains("--env 'DB_PASS=***'") || text.contains("--env DB_PASS=***"))
+    );
+    for text in said {
+        assert!(!text.contains(SECRET), "{text}");
+    }
+}
+
+/// A docker context, as docker keeps it.
+fn docker_context(world: &World, name: &str, address: &str) {
+    let dir = world.path("home/.docker/contexts/meta/0f1e");
+    std::fs::create_dir_all(&dir).unwrap();
+    let meta =
+        json!({"Name": name, "Metadata": {}, "Endpoints": {"docker": {"Host": address, "SkipTLSVerify": false}}});
+    std::fs::write(dir.join("meta.json"), meta.to_string()).unwrap();
+    let config = json!({"auths": {}, "currentContext": name});
+    std::fs::write(world.path("home/.docker/config.json"), config.to_string()).unwrap();
+}
+
+#[tokio::test]
+async fn an_engine_that_a_docker_context_names_is_the_engine() {
+    let mut world = world().await;
+    docker_context(&world, "far", "ssh://me@10.1.2.3");
+    world.manager("k3d", "dev").start(&config(PLAIN)).await.unwrap();
+    let created = |world: &World| {
+        let mut calls = world.calls("k3d").into_iter();
+        calls.rfind(|call| call.starts_with("cluster create")).unwrap()
+    };
+    let api = created(&world).split("--api-port ").nth(1).unwrap().to_owned();
+    assert!(!api.starts_with("127.0.0.1:"), "there, nobody could reach it: {api}");
+    assert_eq!(world.record("k3d", "dev").unwrap()["dockerHost"], "ssh://me@10.1.2.3");
+    // It looks absent from another engine, and that is said.
+    std::fs::remove_file(world.path("fake/k3d/dev.json")).unwrap();
+    std::fs::remove_file(world.path("home/.docker/config.json")).unwrap();
+    world.manager("k3d", "dev").start(&config(PLAIN)).await.unwrap();
+    let warned = world.warnings();
+    assert!(
+        warned
+            .iter()
+            .any(|one| one.contains("was last seen in ssh://me@10.1.2.3")),
+        "{warned:?}"
+    );
+    assert!(created(&world).contains("--api-port 127.0.0.1:"), "{}", created(&world));
+    // As docker has it: the variables win, and the usual address is the usual one.
+    docker_context(&world, "far", "ssh://me@10.1.2.3");
+    for (name, value, told) in [
+        ("DOCKER_HOST", "unix:///var/run/docker.sock", ""),
+        ("DOCKER_HOST", "tcp://10.9.9.9:2375", "tcp://10.9.9.9:2375"),
+        ("DOCKER_CONTEXT", "default", ""),
+        ("DOCKER_CONFIG", "/nowhere", ""),
+    ] {
+        world.host.env.remove(std::ffi::OsStr::new("DOCKER_HOST"));
+        world.host.env.remove(std::ffi::OsStr::new("DOCKER_CONTEXT"));
+        world.set(name, value);
+        let manager = world.manager("k3d", "dev");
+        manager.recreate(&config(PLAIN)).await.unwrap();
+        assert_eq!(
+            world.record("k3d", "dev").unwrap()["dockerHost"],
+            told,
+            "{name}={value}"
+        );
+    }
 }

@@ -162,3 +162,53 @@ async fn some_nodes_down_is_not_ready_and_start_brings_them_back() {
     manager.start(&config(PLAIN)).await.unwrap();
     assert_eq!(manager.status().await.unwrap().state, State::Ready);
 }
+
+#[tokio::test]
+async fn what_others_depend_on_is_started_first() {
+    let world = started("kind: {controlPlanes: 2, workers: 1}").await;
+    let mut state = world.state("kind", "dev").unwrap();
+    // As kind makes it, which is after the others.
+    let balancer = json!({"name": "dev-external-load-balancer", "role": "external-load-balancer", "status": "running"});
+    state["nodes"].as_array_mut().unwrap().push(balancer);
+    world.set_state("kind", "dev", &state);
+    let manager = world.manager("kind", "dev");
+    assert_eq!(
+        manager.status().await.unwrap().state,
+        State::Ready,
+        "the balancer is no node"
+    );
+    manager.stop().await.unwrap();
+    manager.start(&config(PLAIN)).await.unwrap();
+    let started: Vec<_> = world
+        .calls("docker")
+        .into_iter()
+        .filter(|call| call.starts_with("start"))
+        .collect();
+    let order = "start dev-external-load-balancer dev-control-plane dev-control-plane2 dev-worker";
+    assert_eq!(started, [order]);
+}
+
+#[tokio::test]
+async fn the_engine_that_kind_finds_is_asked() {
+    let mut world = World::with(&["kind", "podman"]).await;
+    let manager = world.manager("kind", "dev");
+    manager.start(&config(PLAIN)).await.unwrap();
+    assert_eq!(manager.status().await.unwrap().state, State::Ready);
+    assert!(local_cluster::drivers::is_installed(&world.host, "kind"));
+    world.set("KIND_EXPERIMENTAL_PROVIDER", "nerdctl.lima");
+    let error = world.manager("kind", "dev").status().await.unwrap_err();
+    assert_eq!(error.fault(), Some(Fault::BackendMissing));
+    assert!(error.to_string().contains("nerdctl.lima"), "{error}");
+    assert!(!local_cluster::drivers::is_installed(&world.host, "kind"));
+}
+
+#[tokio::test]
+async fn a_whole_configuration_for_a_cluster_made_without_is_a_difference() {
+    let world = started(PLAIN).await;
+    let whole = config("kind: {config: {networking: {disableDefaultCNI: true}}}");
+    let error = world.manager("kind", "dev").start(&whole).await.unwrap_err();
+    assert!(
+        error.to_string().contains("config: running nothing, requested"),
+        "{error}"
+    );
+}

@@ -23,6 +23,7 @@ mod kubeconfig;
 mod minikube;
 mod needs;
 mod overview;
+mod ports;
 mod process;
 mod readiness;
 mod supervision;

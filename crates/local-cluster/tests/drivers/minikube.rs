@@ -201,3 +201,73 @@ async fn variables_do_not_act_as_flags() {
     world.manager("minikube", "dev").destroy().await.unwrap();
     assert!(world.state("minikube", "dev").is_none() && !world.kubeconfig().contains("name: dev"));
 }
+
+#[tokio::test]
+async fn a_machine_that_cannot_be_looked_at_is_neither_absent_nor_stopped() {
+    let world = started(PLAIN).await;
+    let manager = world.manager("minikube", "dev");
+    let before = world.kubeconfig();
+    std::fs::write(world.path("fake/daemon_down"), "").unwrap();
+    for error in [
+        manager.status().await.unwrap_err(),
+        manager.start(&config(PLAIN)).await.unwrap_err(),
+        manager.stop().await.unwrap_err(),
+        manager.destroy().await.unwrap_err(),
+    ] {
+        assert_eq!(error.fault(), Some(Fault::DaemonDown), "{error}");
+    }
+    assert_eq!(world.kubeconfig(), before);
+    assert!(world.record("minikube", "dev").is_some(), "nothing is forgotten");
+    assert_eq!(world.count("minikube", "delete") + world.count("minikube", "start"), 0);
+}
+
+#[tokio::test]
+async fn a_profile_whose_machine_is_gone_is_there_and_can_be_started_or_removed() {
+    let world = started("minikube: {nodes: 2}").await;
+    let manager = world.manager("minikube", "dev");
+    edit(&world, "Nonexistent", "Nonexistent");
+    let status = manager.status().await.unwrap();
+    assert_eq!((status.state, status.exists), (State::Stopped, true), "{status:?}");
+    manager.start(&config(PLAIN)).await.unwrap();
+    assert_eq!(world.count("minikube", "start"), 1);
+    edit(&world, "Nonexistent", "Nonexistent");
+    manager.destroy().await.unwrap();
+    assert_eq!(world.count("minikube", "delete"), 1);
+    assert!(world.state("minikube", "dev").is_none());
+}
+
+#[tokio::test]
+async fn addons_and_settings_that_a_running_cluster_lacks_are_told() {
+    let world = started("minikube: {extraConfig: [kubelet.max-pods=50]}").await;
+    let manager = world.manager("minikube", "dev");
+    for (asked, text) in [
+        (
+            "addons: [ingress]",
+            "addons.ingress: running disabled, requested enabled (applies on restart)",
+        ),
+        (
+            "extraConfig: [kubelet.max-pods=60]",
+            "extraConfig: running kubelet.max-pods=50, requested kubelet.max-pods=60 (applies on restart)",
+        ),
+        (
+            "startFlags: [--v=1]",
+            "startFlags: running nothing, requested --v=1 (applies on restart)",
+        ),
+        (
+            "cni: calico",
+            "cni: running nothing, requested calico (needs a new cluster)",
+        ),
+    ] {
+        let asked = config(&format!("minikube: {{{asked}}}"));
+        let error = manager.start(&asked).await.expect_err(text);
+        assert!(error.to_string().contains(text), "{error}");
+    }
+    assert_eq!(world.count("minikube", "start"), 0);
+    let with_it = config("minikube: {addons: [ingress, storage-provisioner]}");
+    manager.restart(&with_it).await.unwrap();
+    assert_eq!(
+        world.state("minikube", "dev").unwrap()["addons"]["ingress"],
+        json!(true)
+    );
+    manager.start(&with_it).await.unwrap();
+}

@@ -176,3 +176,43 @@ async fn a_command_runs_with_the_clusters_kubeconfig() {
     manager.stop().await.unwrap();
     assert!(manager.version().await.is_ok(), "the image still tells");
 }
+
+#[tokio::test]
+async fn files_that_are_no_clusters_are_not_listed() {
+    let mut world = World::with(&["colima", "limactl", "kubectl", "docker", "qemu-img"]).await;
+    world.host.simulator = Some(vec!["/bin/true".into()]);
+    for dir in ["data/sim", "data/process/has space", "data/mock", "home/.kube"] {
+        std::fs::create_dir_all(world.path(dir)).unwrap();
+    }
+    std::fs::write(world.path("data/sim/.DS_Store"), "").unwrap();
+    std::fs::write(world.path("data/mock/.json"), "").unwrap();
+    std::fs::write(
+        world.path("home/.kube/config"),
+        "contexts:\n- name: colima\n  context: {cluster: x, user: x}\n",
+    )
+    .unwrap();
+    let listing = list(&world.registry, &std::sync::Arc::new(world.host.clone())).await;
+    let rows: Vec<_> = listing
+        .clusters
+        .iter()
+        .map(|one| (one.driver.as_str(), one.profile.as_str(), one.state))
+        .collect();
+    assert_eq!(rows, [("colima", "default", "orphaned")], "whose machine is gone");
+}
+
+#[tokio::test]
+async fn a_driver_is_installed_when_all_of_it_is() {
+    let world = World::with(&["k3d", "kind", "minikube", "colima"]).await;
+    let usable = |driver| local_cluster::drivers::is_installed(&world.host, driver);
+    for driver in ["k3d", "kind", "colima", "auto", "process"] {
+        assert!(!usable(driver), "{driver}");
+    }
+    assert!(
+        usable("minikube") && usable("mock"),
+        "minikube may use a virtual machine"
+    );
+    world.install(&["docker"]);
+    assert!(usable("k3d") && usable("kind") && usable("auto") && !usable("colima"));
+    world.install(&["limactl", "kubectl", "qemu-img"]);
+    assert!(usable("colima"));
+}

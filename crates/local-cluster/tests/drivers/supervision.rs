@@ -343,3 +343,69 @@ async fn an_api_server_that_never_gets_ready_is_told_in_time_and_left_for_a_look
     let error = world.manager("process", "dev").version().await.unwrap_err();
     assert_eq!(error.kind(), Kind::ClusterNotRunning);
 }
+
+#[tokio::test]
+async fn what_etcd_would_take_from_the_environment_does_not_reach_it() {
+    let mut world = World::with(&PARTS).await;
+    world.set("ETCD_CONFIG_FILE", "/etc/etcd.yaml");
+    world.set("ETCD_NAME", "other");
+    world.set("ETCDCTL_API", "3");
+    let manager = world.manager("process", "dev");
+    manager.start(&config("")).await.unwrap();
+    for call in world.log().into_iter().filter(|call| call["argv"][0] != "--version") {
+        let env = &call["env"];
+        assert!(
+            env["ETCD_CONFIG_FILE"].is_null() && env["ETCD_NAME"].is_null(),
+            "{call}"
+        );
+        assert_eq!(env["ETCDCTL_API"], "3");
+    }
+    manager.destroy().await.unwrap();
+}
+
+#[tokio::test]
+async fn paths_mean_the_same_in_every_directory() {
+    let mut world = World::with(&PARTS).await;
+    let file = world.path("home/cluster.yaml");
+    std::fs::create_dir(world.path("home/bin")).unwrap();
+    for part in PARTS {
+        std::fs::rename(world.path("bin").join(part), world.path("home/bin").join(part)).unwrap();
+    }
+    std::fs::write(&file, "process: {binDir: bin, dataDir: data}").unwrap();
+    let in_file = local_cluster::ClusterConfig::from_file(&file).unwrap();
+    let manager = world.manager("process", "dev");
+    manager.start(&in_file).await.unwrap();
+    assert!(world.path("home/data/dev-etcd/member").exists(), "beside the file");
+    manager.start(&in_file).await.unwrap();
+    let error = manager
+        .start(&config("process: {dataDir: /elsewhere}"))
+        .await
+        .unwrap_err();
+    let home = world.path("home/data").display().to_string();
+    assert!(
+        error.to_string().contains(&format!(
+            "dataDir: running {home}, requested /elsewhere (needs a new cluster)"
+        )),
+        "{error}"
+    );
+    manager.destroy().await.unwrap();
+    assert!(!world.path("home/data/dev-etcd").exists());
+    // From the command line they count from where that is typed.
+    let here = std::env::current_dir().unwrap();
+    let up: std::path::PathBuf = here.components().skip(1).map(|_| "..").collect();
+    let relative = up.join(world.path("home/bin").strip_prefix("/").unwrap());
+    world.host.bin_dir = Some(relative);
+    let manager = world.manager("process", "dev");
+    manager.start(&config("")).await.unwrap();
+    let error = manager
+        .start(&config("process: {dataDir: /elsewhere}"))
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("dataDir: running nothing, requested /elsewhere"),
+        "{error}"
+    );
+    manager.destroy().await.unwrap();
+}

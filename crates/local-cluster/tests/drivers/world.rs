@@ -1,5 +1,7 @@
 //! A machine for one test.
 
+#[path = "heard.rs"]
+mod heard;
 #[path = "../../fakes/serve.rs"]
 mod serve;
 
@@ -17,6 +19,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+
+use heard::Heard;
 
 /// How the API servers of all clusters behave.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,11 +53,16 @@ pub struct World {
     server: JoinHandle<()>,
 }
 
+/// What the played tools have and must not be seen anywhere: k3d's token, and that of every kubeconfig.
+pub const SECRETS: [&str; 2] = ["s3cr3t-join-token", "fake-kubeconfig-token"];
+
 pub const FAKE: &str = env!("CARGO_BIN_EXE_fake-cluster-tool");
 
 impl World {
     /// One where these programs are installed.
     pub async fn with(tools: &[&str]) -> Self {
+        cloud_sim::evidence::listen();
+        SECRETS.into_iter().for_each(cloud_sim::evidence::plant);
         let dir = tempfile::tempdir().unwrap();
         for sub in ["bin", "fake", "home"] {
             std::fs::create_dir(dir.path().join(sub)).unwrap();
@@ -192,9 +201,20 @@ impl World {
     }
 
     pub fn manager(&self, driver: &str, profile: &str) -> Arc<dyn Manager> {
-        self.registry
-            .manager(driver, &Arc::new(self.host.clone()), profile)
-            .unwrap()
+        let host = Arc::new(self.host.clone());
+        Arc::new(Heard(self.registry.manager(driver, &host, profile).unwrap()))
+    }
+
+    /// Keeps what a person could read: progress, records, and the logs of programs in the background.
+    fn leave_evidence(&self) {
+        cloud_sim::evidence::leave("output", &format!("local cluster: {:?}", self.events()));
+        let data = self.path("data");
+        let clusters = ["clusters", "sim", "process"].map(|kind| data.join(kind));
+        let files = clusters.iter().flat_map(|dir| below(dir)).flat_map(|dir| below(&dir));
+        for file in files.filter(|file| file.extension().is_some_and(|kind| kind == "json" || kind == "log")) {
+            let text = std::fs::read(&file).unwrap_or_default();
+            cloud_sim::evidence::leave("output", &String::from_utf8_lossy(&text));
+        }
     }
 
     pub fn events(&self) -> Vec<Event> {
@@ -222,6 +242,7 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         self.server.abort();
+        self.leave_evidence();
         // Nothing a test started outlives it, however it ended.
         let daemons = ["sim", "process"]
             .into_iter()
@@ -300,7 +321,9 @@ pub fn drive(world: &World, verb: &str, driver: &str) -> ExitStatus {
 pub async fn driven(world: &World, verb: &str, driver: &str, env: &[(&str, String)]) -> Output {
     let mut command = driving(world, verb, driver);
     command.envs(env.iter().cloned()).stderr(Stdio::piped());
-    tokio::process::Command::from(command).output().await.unwrap()
+    let output = tokio::process::Command::from(command).output().await.unwrap();
+    cloud_sim::evidence::leave("output", &String::from_utf8_lossy(&output.stderr));
+    output
 }
 
 pub fn config(yaml: &str) -> ClusterConfig {

@@ -48,6 +48,14 @@ pub(super) fn wants(config: &Colima, os: &Os) -> Result<Settings, Error> {
             }
         }
     }
+    for (field, size) in [("disk", &config.disk), ("rootDisk", &config.root_disk)] {
+        if let Some(size) = size.as_ref().filter(|size| size.in_gib().contains('.')) {
+            return Err(Error::config(
+                format!("colima.{field}"),
+                format!("colima makes disks of whole GiB, and {size} is {}GiB", size.in_gib()),
+            ));
+        }
+    }
     if let Some(mount) = config.mounts.iter().find(|mount| mount.location.contains(' ')) {
         return Err(Error::config(
             "colima.mounts",
@@ -56,11 +64,8 @@ pub(super) fn wants(config: &Colima, os: &Os) -> Result<Settings, Error> {
     }
     let text = |value: &Option<String>| value.as_ref().map(Setting::plain);
     let list = |items: Vec<String>| (!items.is_empty()).then(|| Setting::plain(items.join(" ")));
-    let env = config
-        .env
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
+    let env = config.env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let env = (!config.env.is_empty()).then(|| Setting::private(env));
     let fields = [
         ("cores", config.cores.map(Setting::plain)),
         ("memory", config.memory.as_ref().map(crate::Size::setting)),
@@ -76,7 +81,7 @@ pub(super) fn wants(config: &Colima, os: &Os) -> Result<Settings, Error> {
         ("networkAddress", config.network_address.map(Setting::plain)),
         ("mounts", list(config.mounts.iter().map(mount).collect())),
         ("dns", list(config.dns.clone())),
-        ("env", list(env)),
+        ("env", env),
     ];
     Ok(fields
         .into_iter()
@@ -138,6 +143,15 @@ pub(super) fn lists(help: &str, flag: &str) -> bool {
         .any(|word| word == flag)
 }
 
+/// Whether a help text says that a flag takes a whole number.
+fn takes_whole(help: &str, flag: &str) -> bool {
+    let of_flag = |line: &str| {
+        line.split_once(flag)
+            .is_some_and(|(_, rest)| rest.trim_start().starts_with("int"))
+    };
+    help.lines().any(of_flag)
+}
+
 /// The command line that starts the machine with Kubernetes in it. Which flags there are depends on colima's version and
 /// the operating system: `help` says.
 pub(super) fn start(profile: &str, config: &Colima, help: &str) -> Result<Vec<String>, Error> {
@@ -149,6 +163,10 @@ pub(super) fn start(profile: &str, config: &Colima, help: &str) -> Result<Vec<St
         // The hidden old spelling of --cpus works everywhere.
         if flag != "--cpu" && !lists(help, flag) {
             let message = format!("this colima has no flag {flag}, which the configuration needs");
+            return Err(Error::tool("colima", "start", Fault::BackendTooOld, message));
+        }
+        if takes_whole(help, flag) && value.contains('.') {
+            let message = format!("this colima takes a whole number for {flag}, and the configuration needs {value}");
             return Err(Error::tool("colima", "start", Fault::BackendTooOld, message));
         }
         args.extend([flag.to_owned(), value]);

@@ -14,6 +14,8 @@ use crate::status::Found;
 pub(super) struct Cluster {
     pub(super) name: String,
     #[serde(default)]
+    network: Network,
+    #[serde(default)]
     nodes: Vec<Node>,
     #[serde(default)]
     servers_running: usize,
@@ -23,6 +25,12 @@ pub(super) struct Cluster {
     agents_running: usize,
     #[serde(default)]
     agents_count: usize,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Network {
+    name: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -95,6 +103,12 @@ impl Cluster {
         );
         if let Some(api) = server.and_then(|server| server.server.api.as_ref()) {
             put("apiPort", api.binding.host_port.clone());
+            if !api.binding.host_ip.is_empty() {
+                put("apiHost", api.binding.host_ip.clone());
+            }
+        }
+        if !self.network.name.is_empty() {
+            put("network", self.network.name.clone());
         }
         put("ports", self.host_ports().join(" "));
         sight

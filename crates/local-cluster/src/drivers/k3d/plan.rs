@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::{self, Filtered, K3d};
 use crate::error::Error;
-use crate::settings::{Setting, Settings};
+use crate::settings::{self, Setting, Settings};
 
 /// What k3d calls the image of a k3s release.
 fn image(config: &K3d) -> Option<String> {
@@ -91,6 +91,12 @@ pub(super) fn wants(config: &K3d) -> Result<Settings, Error> {
             texts(config.k3s_args.iter().map(|one| with_filters(one, "")).collect()),
         );
     }
+    if config.registries != config::K3dRegistries::default() {
+        put("registries", registries(&config.registries));
+    }
+    if let Some(host) = &config.api_host {
+        put("apiHost", host.clone());
+    }
     if let Some(network) = &config.network {
         put("network", network.clone());
     }
@@ -105,7 +111,36 @@ pub(super) fn wants(config: &K3d) -> Result<Settings, Error> {
             wants.insert(field.to_owned(), size.setting());
         }
     }
+    if !config.env.is_empty() {
+        let pairs = config.env.iter().map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        wants.insert("env".to_owned(), Setting::private(pairs));
+    }
     Ok(wants)
+}
+
+/// What of a new cluster cannot be seen from outside, when nothing is said of it.
+pub(super) fn unseen_defaults() -> Settings {
+    settings::nothing([
+        "volumes",
+        "k3sArgs",
+        "env",
+        "registries",
+        "subnet",
+        "serversMemory",
+        "agentsMemory",
+    ])
+}
+
+fn registries(config: &config::K3dRegistries) -> String {
+    let address = |one: &config::K3dRegistry| {
+        let host = one.host.as_deref().unwrap_or_default();
+        let port = one.host_port.map(|port| port.to_string()).unwrap_or_default();
+        format!("create {} {host}:{port}", one.name)
+    };
+    let file = config.config.iter().map(|file| format!("config {}", file.display()));
+    let used = config.r#use.iter().map(|name| format!("use {name}"));
+    let all = config.create.iter().map(address).chain(used).chain(file);
+    all.collect::<Vec<_>>().join(", ")
 }
 
 /// `127.0.0.1:8080:80/tcp` as `8080:80`; `None` for ranges and random ports, which cannot be compared.

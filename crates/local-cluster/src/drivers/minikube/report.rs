@@ -30,8 +30,13 @@ pub(super) enum Seen {
     Nodes { phase: Phase, names: Vec<String> },
 }
 
+/// What minikube says of a machine that it could not find, or could not ask for.
+const NONEXISTENT: &str = "Nonexistent";
+
 /// Makes sense of `minikube status -o json`: an object for one node, an array for several. The exit code says more than the
-/// text when there is no such profile.
+/// text when there is no such profile. A machine that is told not to exist belongs to a profile that does; what is on
+/// standard error then tells whether it is gone or could not be looked at (`NodeStatus` in minikube's
+/// `pkg/minikube/cluster/status.go`).
 pub(super) fn seen(output: &Output) -> Result<Seen, Error> {
     match output.code {
         Some(NO_PROFILE) => return Ok(Seen::Absent),
@@ -54,14 +59,38 @@ pub(super) fn seen(output: &Output) -> Result<Seen, Error> {
             Fault::Unknown => output.unreadable("the JSON of minikube status"),
             fault => output.failure(fault),
         })?;
-    if nodes.iter().all(|node| node.host == "Nonexistent") {
-        return Ok(Seen::Absent);
+    if nodes.iter().any(|node| node.host == NONEXISTENT) && !is_gone(output) {
+        return Err(output.failure(fault_of_text(output)));
     }
-    let phase = phase(&nodes);
+    let phase = if nodes.iter().all(|node| node.host == NONEXISTENT) {
+        Phase::Stopped
+    } else {
+        phase(&nodes)
+    };
     Ok(Seen::Nodes {
         phase,
         names: nodes.into_iter().map(|node| node.name).collect(),
     })
+}
+
+/// Whether the machine was looked for and is not there, as opposed to: could not be looked for.
+fn is_gone(output: &Output) -> bool {
+    let said = output.stderr.to_lowercase();
+    let missing = [
+        "no such container",
+        "no such object",
+        "domain not found",
+        "does not exist",
+    ];
+    !said.contains("status error") || missing.iter().any(|text| said.contains(text))
+}
+
+/// Why it could not be looked for: an exit code made of bits says nothing about it.
+fn fault_of_text(output: &Output) -> Fault {
+    match classify(output) {
+        Fault::NotFound | Fault::NotRunning => Fault::Unknown,
+        fault => fault,
+    }
 }
 
 fn phase(nodes: &[Node]) -> Phase {
@@ -104,6 +133,7 @@ pub(super) struct Profile {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Config {
+    addons: std::collections::BTreeMap<String, bool>,
     #[serde(rename = "CPUs")]
     cpus: u32,
     memory: u64,
@@ -185,9 +215,11 @@ impl Profile {
             ("cni", text(&config.kubernetes.cni)),
             ("kubernetesVersion", text(&config.kubernetes.version)),
         ];
+        let addons = config.addons.iter().map(|(name, on)| super::addon(name, *on));
         fields
             .into_iter()
             .filter_map(|(field, setting)| Some((field.to_owned(), setting?)))
+            .chain(addons)
             .collect()
     }
 }

@@ -86,3 +86,46 @@ fn versions_go_up_only() {
     assert_eq!(driver("v1.9.0", "v1.35.0"), Applies::Restart);
     assert_eq!(driver("v1.35.0", "v1.34.9"), Applies::Recreate);
 }
+
+#[test]
+fn a_machine_that_is_gone_is_told_from_one_that_could_not_be_asked() {
+    let gone = node("Nonexistent", "Nonexistent", "Nonexistent");
+    let said = |stderr: &str| {
+        let mut output = status(7, &gone);
+        stderr.clone_into(&mut output.stderr);
+        seen(&output)
+    };
+    let error =
+        "E1121 1 status.go:260] status error: host: state: unknown state \"dev\": docker container inspect dev: ";
+    for stderr in [String::new(), format!("{error}Error: No such container: dev")] {
+        assert!(
+            matches!(
+                said(&stderr).unwrap(),
+                Seen::Nodes {
+                    phase: Phase::Stopped,
+                    ..
+                }
+            ),
+            "{stderr}"
+        );
+    }
+    for (why, fault) in [
+        ("Cannot connect to the Docker daemon at unix:///x", Fault::DaemonDown),
+        ("permission denied while trying to connect", Fault::PermissionDenied),
+        ("something else", Fault::Unknown),
+    ] {
+        assert_eq!(
+            said(&format!("{error}{why}")).unwrap_err().fault(),
+            Some(fault),
+            "{why}"
+        );
+    }
+    let half = format!("[{},{gone}]", node("Running", "Running", "Configured"));
+    let mut output = status(7, &half);
+    output.stderr = format!("{error}context deadline exceeded");
+    assert_eq!(
+        seen(&output).unwrap_err().fault(),
+        Some(Fault::Timeout),
+        "half an answer is none"
+    );
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{API_SERVER, CONTROLLERS, ETCD};
 use crate::config;
 use crate::error::{Error, Fault};
-use crate::host::{Host, is_program};
+use crate::host::{Host, absolute, is_program};
 use crate::tool::{Spec, Tool};
 
 const ADVICE: &str = "unpack the Kubernetes server and etcd releases, or an envtest bundle, and pass the directory with \
@@ -38,8 +38,12 @@ pub(super) fn missing(name: &str) -> Error {
 }
 
 /// One program: the configured directory, the command line's, the variable for this program, `KUBEBUILDER_ASSETS`, `PATH`,
-/// and envtest's own directory.
+/// and envtest's own directory. An absolute path: it is run in another directory.
 pub(crate) fn find(host: &Host, configured: Option<&Path>, name: &str) -> Option<PathBuf> {
+    found(host, configured, name).map(|path| absolute(&path))
+}
+
+fn found(host: &Host, configured: Option<&Path>, name: &str) -> Option<PathBuf> {
     let dirs = [configured.map(PathBuf::from), host.bin_dir.clone()];
     let chosen: Vec<_> = dirs.into_iter().flatten().collect();
     if !chosen.is_empty() {

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::{API_SERVER, CONTROLLERS, ETCD, Kept};
 use crate::config;
 use crate::error::Error;
+use crate::host::absolute;
 use crate::settings::{Setting, Settings};
 
 pub(super) fn wants(config: &config::Process) -> Settings {
@@ -18,7 +19,10 @@ pub(super) fn wants(config: &config::Process) -> Settings {
         ("etcdPort", config.etcd_port.map(Setting::plain)),
         (
             "dataDir",
-            config.data_dir.as_ref().map(|dir| Setting::plain(dir.display())),
+            config
+                .data_dir
+                .as_ref()
+                .map(|dir| Setting::plain(absolute(dir).display())),
         ),
         (
             "extraArgs",
@@ -32,8 +36,14 @@ pub(super) fn wants(config: &config::Process) -> Settings {
         .collect()
 }
 
-pub(super) fn settings(kept: &Kept) -> Settings {
+/// What can be seen of a cluster in this directory. Data in the directory itself is in none that was asked for.
+pub(super) fn settings(kept: &Kept, dir: &Path) -> Settings {
+    let data = kept.data.parent().filter(|data| *data != dir);
     [
+        (
+            "dataDir",
+            data.map(|data| data.display().to_string()).unwrap_or_default(),
+        ),
         ("kubernetesVersion", kept.version.clone()),
         ("apiPort", kept.api_port.to_string()),
         ("etcdPort", kept.etcd_port.to_string()),
