@@ -28,8 +28,11 @@ const PROBES: u32 = 3;
 const MOST_PROBES: u32 = 60;
 /// How long it counts where the address is. A failed probe has it looked up sooner.
 const FRESH: Duration = Duration::from_mins(5);
-/// How soon leaving a node is tried again when nobody could take the address.
+/// How soon leaving a node is tried again when nobody could take the address; twice as late for each time that it had to be
+/// given back, which takes it off the net for a moment.
 const REST: Duration = Duration::from_mins(1);
+/// How often it doubles.
+const DOUBLINGS: u32 = 6;
 
 /// Keeps the address where it belongs.
 pub(super) struct Keeper {
@@ -47,6 +50,8 @@ pub(super) struct Keeper {
     strays: u32,
     /// When leaving the holder was tried last.
     left: Option<Instant>,
+    /// How often in a row the address was given back.
+    returned: u32,
 }
 
 impl Keeper {
@@ -62,6 +67,7 @@ impl Keeper {
             patience: PROBES,
             strays: 0,
             left: None,
+            returned: 0,
         }
     }
 
@@ -89,7 +95,8 @@ impl Keeper {
         let Some(holder) = place.holder.clone() else {
             return self.hand_over(context, ports).await;
         };
-        if self.must_leave(&nodes, &holder, place.eip) && self.left.is_none_or(|at| at.elapsed() >= REST) {
+        let rest = REST * 2_u32.pow(self.returned.min(DOUBLINGS));
+        if self.must_leave(&nodes, &holder, place.eip) && self.left.is_none_or(|at| at.elapsed() >= rest) {
             self.left = Some(Instant::now());
             return self.hand_over(context, ports).await;
         }

@@ -3,10 +3,16 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use equinix_metal_sim::Settings;
+use cloud_provider::Context;
+use cloud_provider::data::Service;
+use equinix_metal_sim::{PROJECT_ID, Settings};
+use kube_kit::metrics::Registry;
+use kube_kit::{Broadcaster, Fence, Store};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use crate::harness::World;
+use crate::harness::{World, client};
 
 pub const USAGE: &str = "usage=cloud-provider-equinix-metal-auto";
 pub const RESOURCES: &str = "metallb:///metallb-system?crdConfiguration=true";
@@ -114,6 +120,43 @@ pub async fn delete(world: &World, name: &str) {
             world.service("default", name).is_none()
         })
         .await;
+}
+
+/// What a manager would give a provider, behind this fence, without nodes and Services. Its events are written.
+pub fn context(world: &World, fence: &Fence) -> Context {
+    let client = client(&world.network, world.kube.admin_token(), fence);
+    let (broadcaster, stop) = (Broadcaster::new(world.clock.clone()), CancellationToken::new());
+    let recorder = broadcaster.recorder("test");
+    tokio::spawn(broadcaster.run(client.clone(), stop.clone()));
+    Context {
+        client,
+        nodes: Store::new(),
+        services: Store::new(),
+        cluster: "kubernetes".to_owned(),
+        recorder,
+        metrics: Registry::new(),
+        clock: world.clock.clone(),
+        fence: fence.clone(),
+        stop,
+        tasks: TaskTracker::new(),
+    }
+}
+
+/// A Service as providers see it.
+pub fn cut(world: &World, name: &str) -> Service {
+    let service = world.service("default", name).unwrap();
+    Service::cut(serde_json::from_value(service).unwrap())
+}
+
+/// Makes a load balancer at the provider, as a user does: its ID.
+pub fn users_balancer(world: &World) -> String {
+    let mut state = world.sim.state();
+    let id = "loadbal-the-users-own";
+    let balancer =
+        json!({"id": id, "project": PROJECT_ID, "name": "the-users-own", "location": "lctnloc--uxs0GLeAELHKV8GxO_AI"});
+    state["balancers"].as_array_mut().unwrap().push(balancer);
+    world.sim.replace(state).unwrap();
+    id.to_owned()
 }
 
 /// Whether an event with this reason was told.

@@ -6,27 +6,37 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use cloud_sim::Fault;
 use equinix_metal_sim::Settings;
 use serde_json::{Value, json};
 
-use crate::cluster::{EXTERNAL, SOON, told, without_machines};
+use crate::cluster::{EXTERNAL, SOON, told, users_balancer, without_machines};
 use crate::harness::{World, merge, minutes, seconds};
 
 pub const TAG: &str = "control-plane";
 
-/// The devices whose API server answers.
+/// The devices whose API server answers, and the addresses that nobody answers at.
 #[derive(Clone, Default)]
-pub struct Healthy(Arc<Mutex<BTreeSet<String>>>);
+pub struct Healthy {
+    devices: Arc<Mutex<BTreeSet<String>>>,
+    silent: Arc<Mutex<BTreeSet<String>>>,
+}
 
 impl Healthy {
     pub fn set(&self, device: &str, healthy: bool) {
-        let mut devices = self.0.lock().unwrap();
+        let mut devices = self.devices.lock().unwrap();
         if healthy {
             devices.insert(device.to_owned());
         } else {
             devices.remove(device);
         }
+    }
+
+    pub fn silence(&self, address: &str) {
+        self.silent.lock().unwrap().insert(address.to_owned());
+    }
+
+    fn answers(&self, device: &str, address: &str) -> bool {
+        self.devices.lock().unwrap().contains(device) && !self.silent.lock().unwrap().contains(address)
     }
 }
 
@@ -69,8 +79,8 @@ pub fn plane(more: &Value) -> Plane {
             addresses.into_iter().any(|one| one["address"] == json!(address))
         };
         let device = sim.devices().into_iter().find(has)?;
-        let alive = alive.0.lock().unwrap().contains(device["id"].as_str()?);
-        alive.then(|| Router::new().route("/healthz", get(|| async { "ok" })))
+        let answers = alive.answers(device["id"].as_str()?, address);
+        answers.then(|| Router::new().route("/healthz", get(|| async { "ok" })))
     });
     world
         .kube
@@ -121,7 +131,7 @@ impl Plane {
     }
 
     /// How often the address was given to a device.
-    fn moves(&self) -> usize {
+    pub fn moves(&self) -> usize {
         let requests = self.world.sim.front().requests();
         let given = requests
             .iter()
@@ -131,7 +141,7 @@ impl Plane {
             .count()
     }
 
-    fn cordon(&self, name: &str) {
+    pub fn cordon(&self, name: &str) {
         let mut node = self.world.node(name).unwrap();
         node["spec"]["unschedulable"] = json!(true);
         let taint = json!({"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"});
@@ -142,7 +152,7 @@ impl Plane {
         self.world.kube.update(node).unwrap();
     }
 
-    fn name_of(&self, device: &str) -> String {
+    pub fn name_of(&self, device: &str) -> String {
         let device = self.world.sim.device(device).unwrap();
         device["hostname"].as_str().unwrap().to_owned()
     }
@@ -255,29 +265,6 @@ async fn a_holder_whose_node_is_deleted_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_assignment_that_is_refused_does_not_leave_the_address_on_no_node() {
-    // The Go program removes it first, and leaves it there until something happens.
-    let plane = plane(&json!({}));
-    let _ran = plane.world.run(&[]);
-    let first = plane.until_held().await;
-    plane.world.until_initialised(3).await;
-    let refused = plane.devices.iter().find(|id| **id != first).unwrap().clone();
-    let path = format!("/devices/{refused}/ips$");
-    plane.world.fault(
-        Fault::status(422)
-            .body("{\"errors\":[\"no\"]}")
-            .on("POST", &path)
-            .always(),
-    );
-    let passing = "/devices/.*/ips$";
-    plane.world.fault(Fault::status(503).on("POST", passing).times(2));
-    plane.healthy.set(&first, false);
-    let moved = |_: &World| plane.holder().is_some_and(|holder| holder != first);
-    plane.world.until("it moves", SOON, moved).await;
-    assert_ne!(plane.holder(), Some(refused));
-}
-
-#[tokio::test(start_paused = true)]
 async fn nothing_moves_when_nobody_answers() {
     let plane = plane(&json!({}));
     let _ran = plane.world.run(&[]);
@@ -341,7 +328,7 @@ async fn what_others_changed_in_the_service_is_put_right() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_missing_tag_and_two_holders_are_told() {
+async fn a_missing_tag_is_told() {
     let mut world = without_machines(Settings::default(), "kube-vip://");
     world.configure(json!({"eipTag": "nobody-has-it"}));
     let _ran = world.run(&[]);
@@ -355,26 +342,7 @@ async fn a_missing_tag_and_two_holders_are_told() {
 #[tokio::test(start_paused = true)]
 async fn a_load_balancer_leads_to_the_control_plane_and_is_never_deleted() {
     let mut world = without_machines(Settings::default(), "emlb:///da");
-    // The user's own.
-    let first = {
-        world.add_machines(1);
-        let ran = world.run(&[]);
-        world.add_service("default", "mine", &json!({}));
-        crate::cluster::addressed(&world, "mine").await;
-        drop(ran);
-        seconds(5).await;
-        let mut state = world.sim.state();
-        let balancers = state["balancers"].as_array_mut().unwrap();
-        balancers[0]["name"] = json!("the-users-own");
-        let id = balancers[0]["id"].as_str().unwrap().to_owned();
-        world.sim.replace(state).unwrap();
-        let mut service = world.service("default", "mine").unwrap();
-        service["metadata"]["annotations"] = json!({});
-        service["metadata"]["finalizers"] = json!([]);
-        world.kube.update(service).unwrap();
-        world.kube.delete("services", Some("default"), "mine").unwrap();
-        id
-    };
+    let first = users_balancer(&world);
     world.configure(json!({"loadBalancerID": first}));
     world.sim.add_device("cp0");
     world.add_node("cp0", &control_plane("cp0"));
@@ -402,4 +370,59 @@ async fn a_load_balancer_leads_to_the_control_plane_and_is_never_deleted() {
     minutes(1).await;
     assert_eq!(world.sim.load_balancers().len(), 1);
     assert!(has_port(&world));
+}
+
+#[tokio::test(start_paused = true)]
+async fn excluded_nodes_get_no_traffic_from_the_load_balancer() {
+    const EXCLUDE: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
+    let mut world = without_machines(Settings::default(), "emlb:///da");
+    let id = users_balancer(&world);
+    world.configure(json!({"loadBalancerID": id}));
+    for name in ["cp0", "cp1"] {
+        world.sim.add_device(name);
+        world.add_node(name, &control_plane(name));
+    }
+    world.add_machine("worker");
+    world
+        .kube
+        .create(slice("kubernetes", "kubernetes", &["10.0.0.1"]))
+        .unwrap();
+    let _ran = world.run(&[]);
+    world.until_initialised(3).await;
+    let origins = |world: &World| -> BTreeSet<String> {
+        let state = world.sim.state();
+        let origins = state["balancer_origins"].as_array().cloned().unwrap_or_default();
+        origins
+            .iter()
+            .filter_map(|one| one["target"].as_str().map(str::to_owned))
+            .collect()
+    };
+    let external = |names: &[&str]| -> BTreeSet<String> {
+        let addresses = names.iter().flat_map(|name| world.addresses(name));
+        let external = addresses.filter_map(|one| one.strip_prefix("ExternalIP ").map(str::to_owned));
+        external.collect()
+    };
+    let exclude = |name: &str, excluded: bool| {
+        let mut node = world.node(name).unwrap();
+        let labels = node["metadata"]["labels"].as_object_mut().unwrap();
+        if excluded {
+            labels.insert(EXCLUDE.to_owned(), json!(""));
+        } else {
+            labels.remove(EXCLUDE);
+        }
+        world.kube.update(node).unwrap();
+    };
+    for (what, change, expected) in [
+        ("those of the control plane", None, vec!["cp0", "cp1"]),
+        ("one is excluded", Some(("cp0", true)), vec!["cp1"]),
+        ("all are, as kubeadm has it", Some(("cp1", true)), vec!["worker"]),
+        ("one is back", Some(("cp0", false)), vec!["cp0"]),
+    ] {
+        if let Some((name, excluded)) = change {
+            exclude(name, excluded);
+        }
+        world
+            .until(what, SOON, |world| origins(world) == external(&expected))
+            .await;
+    }
 }

@@ -1,13 +1,19 @@
 //! The manager dies before and after each of its requests, and everything comes out the same.
 
+use std::time::Duration;
+
 use axum::BoxError;
 use cloud_sim::Network;
-use cloud_sim::crash::{Scenario, every_cut};
+use cloud_sim::crash::Scenario;
+use provider_suite::crash::{comes_about, survives};
 use serde_json::{Value, json};
 
 use crate::cluster::{CONFIG_MAP, RESOURCES, bgp_annotations, config_map, metallb, reserved, world};
 use crate::control_plane::{Plane, plane};
 use crate::harness::{World, seconds};
+
+/// How long it may take until all is right again.
+const LONG: Duration = Duration::from_mins(10);
 
 struct Life {
     setting: &'static str,
@@ -17,21 +23,13 @@ struct Life {
 }
 
 impl Life {
-    async fn settled(&self, world: &World) -> Result<(), BoxError> {
-        for _ in 0..600 {
-            seconds(1).await;
-            let services = world.kube.list("services").into_iter();
-            let names: Vec<String> = services
-                .filter(|one| one["spec"]["type"] == "LoadBalancer")
-                .map(|one| one["metadata"]["name"].as_str().unwrap().to_owned())
-                .collect();
-            if names == self.after && self.after.iter().all(|name| !world.ingress("default", name).is_empty()) {
-                // Whatever still comes, comes.
-                seconds(25).await;
-                return Ok(());
-            }
-        }
-        Err("it did not come right in ten minutes".into())
+    fn done(&self, world: &World) -> bool {
+        let services = world.kube.list("services").into_iter();
+        let names: Vec<String> = services
+            .filter(|one| one["spec"]["type"] == "LoadBalancer")
+            .map(|one| one["metadata"]["name"].as_str().unwrap().to_owned())
+            .collect();
+        names == self.after && self.after.iter().all(|name| !world.ingress("default", name).is_empty())
     }
 }
 
@@ -63,7 +61,7 @@ impl Scenario for Life {
 
     async fn run(&self, world: &World) -> Result<(), BoxError> {
         let _ran = world.run(&[]);
-        self.settled(world).await
+        comes_about(|| self.done(world), LONG, Duration::from_secs(25)).await
     }
 
     async fn recover(&self, world: &World) -> Result<(), BoxError> {
@@ -107,17 +105,6 @@ impl Scenario for Life {
                 .replace(&format!("{address}/"), &format!("<address {n}>/"))
         });
         serde_json::from_str(&text).unwrap()
-    }
-}
-
-async fn survives<S: Scenario>(name: &str, life: &S) {
-    match every_cut(life).await {
-        Ok(report) => println!(
-            "{name}: {} crash points over {} requests",
-            report.points,
-            report.requests.len()
-        ),
-        Err(error) => panic!("{name}: {}", kit::chain(&error)),
     }
 }
 
@@ -180,14 +167,8 @@ impl Scenario for HandOver {
 
     async fn run(&self, (plane, holder): &Self::World) -> Result<(), BoxError> {
         let _ran = plane.world.run(&[]);
-        for _ in 0..600 {
-            seconds(1).await;
-            if plane.holder().is_some_and(|now| now != *holder) {
-                seconds(15).await;
-                return Ok(());
-            }
-        }
-        Err("the address did not move in ten minutes".into())
+        let moved = || plane.holder().is_some_and(|now| now != *holder);
+        comes_about(moved, LONG, Duration::from_secs(15)).await
     }
 
     async fn recover(&self, world: &Self::World) -> Result<(), BoxError> {

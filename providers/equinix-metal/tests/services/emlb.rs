@@ -1,8 +1,9 @@
 //! Services with a load balancer of the provider's own.
 
+use cloud_sim::Fault;
 use serde_json::{Value, json};
 
-use crate::cluster::{SOON, addressed, delete, reserved, told, world};
+use crate::cluster::{SOON, addressed, delete, reserved, told, users_balancer, world};
 use crate::harness::{World, seconds};
 
 fn web(port: u16, udp: bool) -> Value {
@@ -129,4 +130,67 @@ async fn a_protocol_that_cannot_be_done_is_refused_before_anything_is_made() {
     );
     assert!(world.sim.load_balancers().is_empty());
     delete(&world, "web").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_try_that_fails_halfway_leaves_no_second_load_balancer() {
+    // The Go program notes the load balancer at its Service after all else worked, and makes another at each try.
+    for (method, path) in [
+        ("POST", "/loadbalancers/pools$"),
+        ("POST", "/origins$"),
+        ("POST", "/loadbalancers/[^/]*/ports$"),
+    ] {
+        let world = world("emlb:///da");
+        let _ran = world.run(&[]);
+        world.until_initialised(2).await;
+        world.fault(Fault::status(422).on(method, path).times(3));
+        world.add_service("default", "web", &web(80, false));
+        addressed(&world, "web").await;
+        assert_eq!(world.sim.load_balancers().len(), 1, "{path}");
+        assert_eq!(world.asked("POST", "/loadbalancers"), 1, "{path}");
+        assert_eq!(traffic(&world), [(80, "tcp".to_owned(), 2)], "{path}");
+        delete(&world, "web").await;
+        assert_eq!(world.sim.leaks()["pools"].as_array().map_or(0, Vec::len), 0, "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_balancer_that_is_gone_or_forbidden_decides_when_its_service_goes() {
+    let world = world("emlb:///da");
+    let _ran = world.run(&[]);
+    world.add_service("default", "web", &web(80, false));
+    addressed(&world, "web").await;
+    // 403 is no 404: what may not be seen may still be there.
+    world.fault(Fault::status(403).on("GET", "/v1/loadbalancers/loadbal-").always());
+    world.kube.delete("services", Some("default"), "web").unwrap();
+    seconds(600).await;
+    assert!(world.service("default", "web").is_some());
+    assert_eq!(world.sim.load_balancers().len(), 1);
+    world.sim.front().clear_faults();
+    // Somebody deletes it by hand. The Go program keeps the Service for ever then.
+    let mut state = world.sim.state();
+    for table in ["balancers", "balancer_ports", "balancer_pools", "balancer_origins"] {
+        state[table] = json!([]);
+    }
+    world.sim.replace(state).unwrap();
+    world
+        .until("the service is gone", 3 * SOON, |world| {
+            world.service("default", "web").is_none()
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_balancer_that_a_user_named_outlives_his_service() {
+    let world = world("emlb:///da");
+    let id = users_balancer(&world);
+    let _ran = world.run(&[]);
+    let mut more = web(80, false);
+    more["metadata"] = json!({"annotations": {"equinix.com/loadbalancerID": id}});
+    world.add_service("default", "web", &more);
+    addressed(&world, "web").await;
+    assert_eq!(traffic(&world), [(80, "tcp".to_owned(), 2)]);
+    delete(&world, "web").await;
+    assert_eq!(world.sim.load_balancers().len(), 1);
+    assert_eq!(traffic(&world), [], "what was put there went");
 }

@@ -22,13 +22,15 @@ use crate::load_balancers::CONTROL_PLANE_SERVICE;
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Where an address is that was to be given to a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What came of giving an address to a device.
+#[derive(Debug)]
 enum Given {
-    /// There.
+    /// It is there.
     There,
-    /// Somebody else was faster.
+    /// It is on another one: somebody else was faster.
     Elsewhere,
+    /// It is on none.
+    Refused(CloudError),
 }
 
 impl Keeper {
@@ -57,19 +59,20 @@ impl Keeper {
                 continue;
             }
             self.take_away(context).await?;
-            match self.give(context, &candidate.device).await {
-                Ok(Given::There) => {
+            match self.give(context, &candidate.device).await? {
+                Given::There => {
+                    self.returned = 0;
                     let text = format!("the elastic ip {} is on node {} now", place.eip, candidate.node);
                     info!("{text}");
                     let service = ObjectRef::new("v1", "Service", CONTROL_PLANE_SERVICE).namespace(SYSTEM_NAMESPACE);
                     self.recorder.normal(&service, "ElasticIPMoved", text);
                     return Ok(());
                 }
-                Ok(Given::Elsewhere) => {
+                Given::Elsewhere => {
                     info!(eip = %place.eip, "somebody else has moved the elastic ip");
                     return Ok(());
                 }
-                Err(error) => {
+                Given::Refused(error) => {
                     warn!(node = %candidate.node, "cannot give it the elastic ip: {}", kit::chain(&error));
                     refused = Some(error);
                 }
@@ -130,7 +133,8 @@ impl Keeper {
         Ok(())
     }
 
-    /// Gives the address, which is on no node, to a device.
+    /// Gives the address, which is on no node, to a device. Fails when it cannot be told where it is now: nobody else is to be
+    /// given it then.
     async fn give(&mut self, context: &Context, device: &str) -> Result<Given, CloudError> {
         let Some(place) = self.place.clone() else {
             return Ok(Given::Elsewhere);
@@ -161,7 +165,7 @@ impl Keeper {
                 });
             }
             if !error.class().is_temporary() || tries >= TRIES {
-                return Err(error.into());
+                return Ok(Given::Refused(error.into()));
             }
             context.clock.sleep(PAUSE).await;
         }
@@ -172,8 +176,14 @@ impl Keeper {
         let Some(holder) = &before.holder else { return };
         let eip = before.eip;
         match self.give(context, holder).await {
-            Ok(_) => warn!(%eip, device = holder, "nobody else took the elastic ip: it is back"),
-            Err(error) => warn!(%eip, "the elastic ip is on no node: {}", kit::chain(&error)),
+            Ok(Given::There) => {
+                self.returned += 1;
+                warn!(%eip, device = holder, "nobody else took the elastic ip: it is back");
+            }
+            Ok(Given::Elsewhere) => {}
+            Ok(Given::Refused(error)) | Err(error) => {
+                warn!(%eip, "the elastic ip is on no node: {}", kit::chain(&error));
+            }
         }
     }
 

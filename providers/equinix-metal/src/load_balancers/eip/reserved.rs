@@ -9,6 +9,7 @@ use std::time::Duration;
 use cloud_provider::CloudError;
 use cloud_provider::announcers::{AddressNames, assigned};
 use cloud_provider::data::Service;
+use kit::Class;
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -97,10 +98,14 @@ impl Reserved {
                 continue;
             }
             match self.client.reservation(id).await {
-                Ok(reservation) => {
+                Ok(reservation) if reservation.id == id => {
                     warn!(service = %service.key(), id, "the list of IP reservations lacks one that is there");
                     self.missing().remove(id);
                     all.push(reservation);
+                }
+                Ok(_) => {
+                    let text = format!("the answer about the IP reservation {id} of the service is about nothing");
+                    return Err(CloudError::new(Class::Transient, text));
                 }
                 Err(error) if error.is_not_found() => self.is_gone(id)?,
                 Err(error) => {
