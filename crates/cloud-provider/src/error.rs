@@ -16,7 +16,8 @@ const AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_hour
 /// the caller is to come back, or not to ask at all.
 #[derive(Debug)]
 pub enum CloudError {
-    /// It is under way and takes its time: ask again after that long. Not counted as a failure, not told as a warning.
+    /// It is under way and takes its time: ask again after that long. Not counted as a failure, not told as a warning. A
+    /// Service that is changed or deleted meanwhile is brought to the cloud at once; changed nodes wait.
     Pending {
         /// What is being waited for.
         message: String,

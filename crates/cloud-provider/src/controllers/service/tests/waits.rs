@@ -106,7 +106,8 @@ async fn a_resync_does_not_bring_a_waiting_service_forward() {
     let _process = start_with(&world, options);
     seconds(30).await;
     world.cloud.script().forget();
-    world.cloud.script().fail_with(Op::SetHosts, 1, || throttled(600));
+    let pending = || CloudError::pending("still moving", Duration::from_mins(10));
+    world.cloud.script().fail_with(Op::SetHosts, 1, pending);
     add_node(&world, 2);
     minutes(9).await;
     assert_eq!(
