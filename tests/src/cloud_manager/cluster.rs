@@ -63,9 +63,9 @@ impl Cluster {
         }
     }
 
-    /// Adds so many Services of type LoadBalancer.
-    pub fn add_services(&self, subject: &Subject, count: usize) {
-        for n in 0..count {
+    /// Adds Services of type LoadBalancer with these numbers.
+    pub fn add_services(&self, subject: &Subject, numbers: std::ops::Range<usize>) {
+        for n in numbers {
             let mut service = json!({
                 "apiVersion": "v1", "kind": "Service",
                 "metadata": {"name": format!("service-{n}"), "namespace": "default"},
