@@ -10,8 +10,11 @@
 //!   agents: 2
 //! ```
 
+mod numbers;
 mod sections;
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -116,11 +119,12 @@ impl ClusterConfig {
     /// # Errors
     /// [`Error::Files`] and [`Error::InvalidConfig`].
     pub fn from_file(path: &Path) -> Result<Self, Error> {
-        let size = std::fs::metadata(path).map_err(Error::files("read", path))?.len();
-        if size > LARGEST {
+        let mut bytes = Vec::new();
+        // A pipe has no size, and a device no end.
+        let read = File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
+        if read.map_err(Error::files("read", path))? as u64 > LARGEST {
             return Err(Error::config(path.display().to_string(), "it is larger than 1 MiB"));
         }
-        let bytes = std::fs::read(path).map_err(Error::files("read", path))?;
         let text =
             String::from_utf8(bytes).map_err(|_| Error::config(path.display().to_string(), "it is not UTF-8 text"))?;
         let config = Self::from_yaml(&text).map(|config| config.below(path.parent().unwrap_or(Path::new(""))));

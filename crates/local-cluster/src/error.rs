@@ -322,6 +322,9 @@ impl Error {
                     .to_owned()
             }),
             Self::ClusterNotRunning(_) => Some("start it first".to_owned()),
+            Self::MissingDriverConfig(section) => Some(format!(
+                "add {section}: to the file, if only as {section}: {{}}, or choose another driver"
+            )),
             Self::Partial { what, .. } => Some(match *what {
                 REMOVAL => "destroy removes what is left; start --recreate does, and begins again".to_owned(),
                 _ => "nothing was deleted; start --recreate removes what is left and begins again".to_owned(),

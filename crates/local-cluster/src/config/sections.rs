@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::numbers;
 use crate::size::Size;
 
 /// A k3s in a virtual machine made by colima.
@@ -14,6 +15,7 @@ pub struct Colima {
     /// Memory of the machine.
     pub memory: Option<Size>,
     /// Its processors.
+    #[serde(deserialize_with = "numbers::count")]
     pub cores: Option<u32>,
     /// Its disk for containers and images; can only grow.
     pub disk: Option<Size>,
@@ -32,6 +34,7 @@ pub struct Colima {
     /// Arguments of k3s.
     pub k3s_args: Vec<String>,
     /// The port of the API server.
+    #[serde(deserialize_with = "numbers::port")]
     pub k3s_port: Option<u16>,
     /// Give the machine an address of its own; macOS only.
     pub network_address: Option<bool>,
@@ -61,14 +64,17 @@ pub struct Mount {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct K3d {
     /// Servers, at least one.
+    #[serde(deserialize_with = "numbers::count")]
     pub servers: Option<u32>,
     /// Agents.
+    #[serde(deserialize_with = "numbers::count")]
     pub agents: Option<u32>,
     /// The k3s image.
     pub image: Option<String>,
     /// The k3s release (`v1.35.5+k3s1`), as the image `rancher/k3s` of that tag.
     pub kubernetes_version: Option<String>,
     /// The port of the API server; a free one when left out.
+    #[serde(deserialize_with = "numbers::port")]
     pub api_port: Option<u16>,
     /// The address the API server listens on; 127.0.0.1 when left out.
     pub api_host: Option<String>,
@@ -162,6 +168,7 @@ pub struct K3dRegistry {
     /// The address it listens on.
     pub host: Option<String>,
     /// The port it listens on.
+    #[serde(default, deserialize_with = "numbers::port")]
     pub host_port: Option<u16>,
 }
 
@@ -174,12 +181,15 @@ pub struct Kind {
     /// The release (`v1.35.0`), as the image `kindest/node` of that tag.
     pub kubernetes_version: Option<String>,
     /// Control-plane nodes, at least one.
+    #[serde(deserialize_with = "numbers::count")]
     pub control_planes: Option<u32>,
     /// Workers.
+    #[serde(deserialize_with = "numbers::count")]
     pub workers: Option<u32>,
     /// A whole kind configuration (v1alpha4), passed on as it is; excludes the two counts above.
     pub config: Option<serde_json::Map<String, serde_json::Value>>,
     /// The port of the API server; kind takes a free one when left out.
+    #[serde(deserialize_with = "numbers::port")]
     pub api_port: Option<u16>,
 }
 
@@ -190,12 +200,14 @@ pub struct Minikube {
     /// minikube's own driver (`docker`, `qemu2`, …), fixed at creation; `docker` when left out.
     pub driver: Option<String>,
     /// Processors.
+    #[serde(deserialize_with = "numbers::count")]
     pub cpus: Option<u32>,
     /// Memory.
     pub memory: Option<Size>,
     /// Disk.
     pub disk: Option<Size>,
     /// Nodes.
+    #[serde(deserialize_with = "numbers::count")]
     pub nodes: Option<u32>,
     /// The release (`v1.35.0`).
     pub kubernetes_version: Option<String>,
@@ -222,8 +234,10 @@ pub struct Process {
     /// Where its data goes; our own data directory when left out.
     pub data_dir: Option<PathBuf>,
     /// The port of the API server; a free one when left out, and then always the same.
+    #[serde(deserialize_with = "numbers::port")]
     pub api_port: Option<u16>,
     /// The port of etcd; likewise.
+    #[serde(deserialize_with = "numbers::port")]
     pub etcd_port: Option<u16>,
     /// Further flags of kube-apiserver; when left out, those it has already.
     pub extra_args: Option<Vec<String>>,
@@ -237,5 +251,6 @@ pub struct Process {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Sim {
     /// The port of the API server; a free one when left out, and then always the same.
+    #[serde(deserialize_with = "numbers::port")]
     pub api_port: Option<u16>,
 }

@@ -33,6 +33,13 @@ fn mistakes_are_told_with_their_place() {
         ("k3d:\n  agent: 2\n", "agent"),
         ("k3d:\n  agents: -1\n", "line 2"),
         ("k3d:\n  agents: many\n", "line 2"),
+        ("k3d:\n  agents: many\n", "\"many\" is no number of something"),
+        ("k3d:\n  agents: 4294967296\n", "line 2"),
+        (
+            "sim:\n  apiPort: 70000\n",
+            "70000 is no port: ports are numbers from 1 to 65535",
+        ),
+        ("sim:\n  apiPort: 6443.5\n", "line 2"),
         ("colima:\n  memory: 0\n", "10GiB"),
         ("colima:\n  memory: -4\n", "10GiB"),
         ("- a\n", "not a mapping"),
@@ -67,4 +74,17 @@ fn a_file_that_is_no_text_is_refused() {
         ClusterConfig::from_file(&dir.path().join("none")).unwrap_err().kind(),
         ErrorKind::Files
     );
+}
+
+#[test]
+fn a_file_without_an_end_is_not_read_to_it() {
+    let error = ClusterConfig::from_file(std::path::Path::new("/dev/zero")).unwrap_err();
+    assert!(error.to_string().contains("larger than 1 MiB"), "{error}");
+}
+
+#[test]
+fn a_field_that_is_empty_is_left_out() {
+    let config = ClusterConfig::from_yaml("k3d: {agents: , apiPort: ~, servers: 3}").unwrap();
+    let k3d = config.k3d.unwrap();
+    assert_eq!((k3d.agents, k3d.api_port, k3d.servers), (None, None, Some(3)));
 }

@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use kit::Backoff;
@@ -28,11 +29,17 @@ const TAIL: u64 = 2_000;
 pub(crate) struct Daemon<'a> {
     dir: &'a Path,
     name: &'static str,
+    /// Where in its log this run of it begins.
+    began_at: AtomicU64,
 }
 
 impl<'a> Daemon<'a> {
     pub(crate) fn new(dir: &'a Path, name: &'static str) -> Self {
-        Self { dir, name }
+        Self {
+            dir,
+            name,
+            began_at: AtomicU64::new(0),
+        }
     }
 
     fn pid_file(&self) -> PathBuf {
@@ -52,18 +59,18 @@ impl<'a> Daemon<'a> {
         find(&self.log())
     }
 
-    /// Starts it in the background. What etcd takes as flags from the environment would change what it does, or end it:
+    /// Starts it in the background. Its log is what it writes to standard error; what it answers there is nobody to hear, and
+    /// a simulator answers with its token. What etcd takes as flags from the environment would change what it does, or end it:
     /// it refuses a variable beside a flag.
     pub(crate) fn spawn(&self, host: &Host, program: &Path, args: &[OsString]) -> Result<(), Error> {
         let log = self.log();
         if log.metadata().is_ok_and(|data| data.len() > LARGEST_LOG) {
             let _ = std::fs::rename(&log, log.with_extension("log.1"));
         }
-        let open = || OpenOptions::new().create(true).append(true).mode(0o600).open(&log);
-        let (out, err) = (
-            open().map_err(Error::files("open", &log))?,
-            open().map_err(Error::files("open", &log))?,
-        );
+        let open = OpenOptions::new().create(true).append(true).mode(0o600).open(&log);
+        let err = open.map_err(Error::files("open", &log))?;
+        let written = err.metadata().map_or(0, |data| data.len());
+        self.began_at.store(written, Ordering::Relaxed);
         let mut command = tokio::process::Command::new(program);
         let env = host
             .env
@@ -76,7 +83,7 @@ impl<'a> Daemon<'a> {
             .envs(env)
             .current_dir(self.dir)
             .process_group(0);
-        command.stdin(Stdio::null()).stdout(out).stderr(err);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(err);
         let child = command
             .spawn()
             .map_err(|error| Error::tool(self.name, "start", Fault::BackendMissing, error.to_string()))?;
@@ -152,12 +159,13 @@ impl<'a> Daemon<'a> {
         }
     }
 
-    /// The end of its log, in one line.
+    /// The end of its log, as far as this run of it wrote it, in one line.
     fn log_tail(&self) -> String {
         let read = || -> std::io::Result<String> {
             let mut file = File::open(self.log())?;
             let length = file.metadata()?.len();
-            file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
+            let began = self.began_at.load(Ordering::Relaxed);
+            file.seek(SeekFrom::Start(length.saturating_sub(TAIL).max(began)))?;
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes)?;
             Ok(String::from_utf8_lossy(&bytes).into_owned())
@@ -185,10 +193,10 @@ fn find(log: &Path) -> Option<u32> {
     find_by_lsof(log)
 }
 
-/// Where there is no `/proc`. Who only reads it has it open as something else than standard output.
+/// Where there is no `/proc`. Who only reads it has it open as something else than standard error.
 #[cfg(any(test, not(target_os = "linux")))]
 fn find_by_lsof(log: &Path) -> Option<u32> {
-    let told = crate::system::told("lsof", &["-t", "-a", "-d", "1", log.to_str()?])?;
+    let told = crate::system::told("lsof", &["-t", "-a", "-d", "2", log.to_str()?])?;
     let mut pids = told.lines().filter_map(|line| line.trim().parse().ok());
     pids.find(|pid| *pid != std::process::id() && began(*pid).is_some())
 }
@@ -201,9 +209,8 @@ fn find(log: &Path) -> Option<u32> {
         let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
             continue;
         };
-        let writes_there =
-            |handle: &str| std::fs::read_link(process.path().join("fd").join(handle)).is_ok_and(|target| target == log);
-        if pid != std::process::id() && writes_there("1") && writes_there("2") && began(pid).is_some() {
+        let writes_there = std::fs::read_link(process.path().join("fd/2")).is_ok_and(|target| target == log);
+        if pid != std::process::id() && writes_there && began(pid).is_some() {
             return Some(pid);
         }
     }
@@ -232,7 +239,7 @@ mod tests {
         let _reader = File::open(&log).unwrap();
         let mut child = std::process::Command::new("sleep")
             .arg("60")
-            .stdout(out)
+            .stderr(out)
             .spawn()
             .unwrap();
         let found = find_by_lsof(&log);

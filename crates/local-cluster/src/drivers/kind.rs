@@ -65,6 +65,8 @@ impl Kind {
     }
 
     async fn nodes(&self) -> Result<Vec<Container>, Error> {
+        // The engine would answer without it, and be blamed when it is missing too.
+        self.host.need(KIND.program, KIND.advice)?;
         let names = self
             .engine
             .labelled(&format!("{CLUSTER_LABEL}={}", self.profile))

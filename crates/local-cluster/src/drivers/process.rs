@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kube_kit::kubeconfig::Access;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{self, ClusterConfig};
@@ -136,27 +135,25 @@ impl Process {
         parts.retain(|(name, _)| down(name));
         for (name, program) in parts {
             self.host.events.detail(format!("start {name}"));
-            self.part(name)
-                .spawn(&self.host, program, &plan::args(name, &kept, &self.certs()))?;
+            let part = self.part(name);
+            part.spawn(&self.host, program, &plan::args(name, &kept, &self.certs()))?;
+            let answers = |access, path| async move {
+                part.until(limit, || probe::answers(&access, path, Duration::from_secs(2)))
+                    .await
+            };
             match name {
                 ETCD => {
                     let access = certs::etcd_access(&self.certs(), kept.etcd_port)?;
-                    self.answers(name, &access, "/health", limit).await?;
+                    answers(access, "/health").await?;
                 }
                 API_SERVER => {
                     let access = certs::admin_access(&self.certs(), kept.api_port)?;
-                    self.answers(name, &access, "/readyz", limit).await?;
+                    answers(access, "/readyz").await?;
                 }
                 _ => {}
             }
         }
         Ok(())
-    }
-
-    async fn answers(&self, name: &'static str, access: &Access, path: &str, limit: Duration) -> Result<(), Error> {
-        self.part(name)
-            .until(limit, || probe::answers(access, path, Duration::from_secs(2)))
-            .await
     }
 
     /// What the cluster is to be, from what it was and what is asked for.

@@ -265,7 +265,7 @@ async fn unusable_names_are_refused_before_anything_runs() {
 #[tokio::test]
 async fn a_missing_tool_is_named_with_a_way_to_get_it() {
     let world = World::with(&[]).await;
-    for driver in ["k3d", "colima", "minikube"] {
+    for driver in ["k3d", "colima", "minikube", "kind"] {
         let error = world.manager(driver, "dev").status().await.unwrap_err();
         assert_eq!(error.fault(), Some(Fault::BackendMissing), "{driver}");
         assert!(

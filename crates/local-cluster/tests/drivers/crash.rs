@@ -55,6 +55,11 @@ async fn the_simulated_cluster_keeps_its_state_and_leaves_nothing() {
     until("its death", || !runs(&pid)).await;
     assert_eq!(manager.status().await.unwrap().state, State::Stopped);
     manager.start(&config("")).await.unwrap();
+    let log = std::fs::read_to_string(world.path("data/sim/dev/sim.log")).unwrap();
+    assert!(
+        !log.contains("kubernetes"),
+        "what it answers has its token in it: {log}"
+    );
     manager.destroy().await.unwrap();
     assert!(!world.path("data/sim/dev").exists() && !world.kubeconfig().contains("sim-dev"));
 }

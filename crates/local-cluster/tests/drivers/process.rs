@@ -136,6 +136,18 @@ async fn a_part_that_ends_at_once_is_told_with_its_log() {
     world.fault("etcd", "", "exit:1:cannot open my data");
     let error = world.manager("process", "dev").start(&config("")).await.unwrap_err();
     assert!(error.to_string().contains("cannot open my data"), "{error}");
+    world.manager("process", "dev").stop().await.unwrap();
+    std::fs::write(
+        world.path("data/process/dev/etcd.log"),
+        "the complaint of another day\n",
+    )
+    .unwrap();
+    world.fault("etcd", "", "exit:1:cannot open my data");
+    let error = world.manager("process", "dev").start(&config("")).await.unwrap_err();
+    assert!(
+        error.to_string().ends_with("etcd.log says: cannot open my data"),
+        "{error}"
+    );
     world.manager("process", "dev").start(&config("")).await.unwrap();
     let error = world
         .manager("process", "dev")
