@@ -280,12 +280,13 @@ impl LifecycleController {
             }
         }
         let back = condition("True", "InstanceExists", "the instance exists");
-        let nodes = inner.shared.nodes.list();
-        for node in nodes.iter().filter(|node| is_ours(&*inner.shared.cloud, node)) {
-            let marked = node
-                .condition(CONDITION_INSTANCE)
-                .is_some_and(|condition| condition.status != "True");
-            if marked && !verdict.suspects.iter().any(|suspect| suspect.uid == node.uid) && told < TOLD_AT_A_TIME {
+        let suspects: BTreeSet<&str> = verdict.suspects.iter().map(|node| node.uid.as_str()).collect();
+        let is_marked = |node: &&Arc<Node>| {
+            let condition = node.condition(CONDITION_INSTANCE);
+            condition.is_some_and(|condition| condition.status != "True") && is_ours(&*inner.shared.cloud, node)
+        };
+        for node in inner.shared.nodes.list().iter().filter(is_marked) {
+            if !suspects.contains(node.uid.as_str()) && told < TOLD_AT_A_TIME {
                 told += 1;
                 self.set_condition(node, &back).await;
             }

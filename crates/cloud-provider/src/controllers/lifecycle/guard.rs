@@ -1,6 +1,6 @@
 //! Nothing is deleted on doubt.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -150,8 +150,8 @@ impl Guard {
     /// Judges one sweep over all initialised nodes of the cloud.
     pub fn judge(&mut self, seen: &[Seen]) -> Verdict {
         let now = Instant::now();
-        self.suspects
-            .retain(|uid, _| seen.iter().any(|seen| seen.node.uid == *uid));
+        let there: BTreeSet<&str> = seen.iter().map(|seen| seen.node.uid.as_str()).collect();
+        self.suspects.retain(|uid, _| there.contains(uid.as_str()));
         let mut verdict = Verdict::default();
         let mut ripe = Vec::new();
         for Seen { node, what } in seen {
