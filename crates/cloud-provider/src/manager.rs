@@ -34,6 +34,7 @@ mod serve;
 mod state;
 #[cfg(feature = "otel")]
 mod telemetry;
+mod trust;
 
 pub use clients::{Clients, Purpose};
 pub use options::{Options, OptionsError};

@@ -14,6 +14,8 @@ use kube::api::{Api, PostParams};
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
+use super::trust::Trust;
+
 mod proxy;
 
 pub(crate) use proxy::{Proxied, RequestHeaders};
@@ -52,7 +54,7 @@ struct Inner {
     authentication: kube::Client,
     authorization: kube::Client,
     open: Vec<String>,
-    proxies: RequestHeaders,
+    trust: Trust,
     token_ttl: Duration,
     yes_ttl: Duration,
     no_ttl: Duration,
@@ -73,14 +75,14 @@ impl Auth {
         authentication: kube::Client,
         authorization: kube::Client,
         open: Vec<String>,
-        proxies: RequestHeaders,
+        trust: Trust,
         ttl: &Ttl,
     ) -> Self {
         Self(Arc::new(Inner {
             authentication,
             authorization,
             open,
-            proxies,
+            trust,
             token_ttl: ttl.token,
             yes_ttl: ttl.yes,
             no_ttl: ttl.no,
@@ -101,7 +103,7 @@ impl Auth {
         let vouched = request
             .extensions
             .get::<Proxied>()
-            .and_then(|proxy| self.0.proxies.user(proxy, &request.headers));
+            .and_then(|proxy| self.0.trust.headers().user(proxy, &request.headers));
         let user = match (vouched, request.extensions.get::<Certified>(), token) {
             (Some(user), _, _) => user,
             (None, Some(Certified(user)), _) => user.clone(),

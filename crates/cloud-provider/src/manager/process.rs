@@ -134,7 +134,9 @@ impl Process {
         let stop_serving = CancellationToken::new();
         if let Some((address, port)) = inner.options.bind {
             let listener = serve::listen(SocketAddr::new(address, port))?;
-            let (router, tls, reload) = inner.secure(address, self.verbosity.clone()).await?;
+            let secure = inner.secure(address, self.verbosity.clone()).await?;
+            tasks.spawn(stop_serving.clone().run_until_cancelled_owned(secure.follow));
+            let (tls, reload, router) = (secure.tls, secure.reload, secure.router);
             tasks.spawn(serve::serve(listener, tls, reload, router, stop_serving.clone()));
         }
         let result = Box::pin(self.elect(&stop)).await;

@@ -19,7 +19,7 @@ fn router(world: &World) -> Router {
         client.clone(),
         client,
         vec!["/healthz".to_owned(), "/open/*".to_owned()],
-        RequestHeaders::default(),
+        Trust::new(&crate::manager::flags::Parsed::default()),
         &ttl,
     );
     let ok = || get(|| async { "ok" });

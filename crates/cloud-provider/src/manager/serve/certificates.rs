@@ -1,14 +1,110 @@
-//! Which certificate is shown to whom: `--tls-sni-cert-key` besides the one of the server itself.
+//! Which certificate is shown to whom: the one of the server itself, given, kept in a directory, or made up on the spot, and
+//! those of `--tls-sni-cert-key`.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer as _, GeneralName};
 
-use super::{Pair, ServeError, read};
+use super::ServeError;
+use crate::manager::flags::Parsed;
+
+/// A chain and its key.
+pub(super) type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+/// The names of the files in `--cert-dir`.
+pub(super) const FILES: [&str; 2] = ["cloud-controller-manager.crt", "cloud-controller-manager.key"];
+
+/// Where the server's own certificate comes from.
+pub(super) struct Own {
+    names: Vec<String>,
+    from: Place,
+}
+
+enum Place {
+    /// `--tls-cert-file`, `--tls-private-key-file`.
+    Files([PathBuf; 2]),
+    /// `--cert-dir`: made when it is not there.
+    Kept([PathBuf; 2]),
+    /// Made up once: another one each time would be trusted by nobody.
+    Memory(OnceLock<Pair>),
+}
+
+impl Own {
+    /// The certificate that these flags mean, of a server that is reached at `bind`.
+    pub fn new(flags: &Parsed, bind: IpAddr) -> Self {
+        let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        if !bind.is_unspecified() {
+            names.push(bind.to_string());
+        }
+        let path = |flag: &str| flags.optional(flag).map(PathBuf::from);
+        let from = match (path("tls-cert-file"), path("tls-private-key-file"), path("cert-dir")) {
+            (Some(cert), Some(key), _) => Place::Files([cert, key]),
+            (_, _, Some(dir)) => Place::Kept(FILES.map(|file| dir.join(file))),
+            _ => Place::Memory(OnceLock::new()),
+        };
+        Self { names, from }
+    }
+
+    /// The certificate as it is now.
+    pub fn read(&self) -> Result<Pair, ServeError> {
+        match &self.from {
+            Place::Files([cert, key]) => read(cert, key),
+            Place::Kept([cert, key]) if cert.exists() && key.exists() => read(cert, key),
+            Place::Kept([cert, key]) => {
+                let made = self.make()?;
+                let keep = |path: &Path, text: String| {
+                    kit::fs::write_private(path, text.as_bytes())
+                        .map_err(|error| ServeError::Keep(path.to_owned(), error))
+                };
+                if let Some(dir) = cert.parent() {
+                    kit::fs::create_private_dir(dir).map_err(|error| ServeError::Keep(dir.to_owned(), error))?;
+                }
+                keep(cert, made.cert.pem())?;
+                keep(key, made.signing_key.serialize_pem())?;
+                Ok(pair(&made))
+            }
+            Place::Memory(made) => {
+                if made.get().is_none() {
+                    let _ = made.set(pair(&self.make()?));
+                }
+                let (chain, key) = made.get().expect("it was made just now");
+                Ok((chain.clone(), key.clone_key()))
+            }
+        }
+    }
+
+    fn make(&self) -> Result<Made, ServeError> {
+        rcgen::generate_simple_self_signed(self.names.clone()).map_err(ServeError::Make)
+    }
+}
+
+type Made = rcgen::CertifiedKey<rcgen::KeyPair>;
+
+fn pair(made: &Made) -> Pair {
+    let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+    (vec![made.cert.der().clone()], key)
+}
+
+fn read(cert: &Path, key: &Path) -> Result<Pair, ServeError> {
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| ServeError::Pem(key.to_owned(), error))?;
+    Ok((read_chain(cert)?, key))
+}
+
+/// The certificates in a file.
+pub(super) fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, ServeError> {
+    let broken = |error| ServeError::Pem(path.to_owned(), error);
+    CertificateDer::pem_file_iter(path)
+        .map_err(broken)?
+        .collect::<Result<_, _>>()
+        .map_err(broken)
+}
 
 /// The certificates that are served.
 #[derive(Debug)]
@@ -112,6 +208,12 @@ mod tests {
         for wrong in ["", "a.crt", "a.crt,", ",a.key", "a,b,c"] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_certificate_that_is_made_up_is_made_up_once() {
+        let own = Own::new(&Parsed::default(), "127.0.0.1".parse().unwrap());
+        assert_eq!(own.read().unwrap(), own.read().unwrap());
     }
 
     #[test]

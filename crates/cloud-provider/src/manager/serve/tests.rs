@@ -1,11 +1,23 @@
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::routing::get;
-use rustls::pki_types::ServerName;
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use super::certificates::FILES;
 use super::*;
+use crate::manager::auth::Certified;
+use crate::manager::flags::Parsed;
+use crate::manager::trust::Authorities;
+
+/// What is read at once.
+fn tls(flags: &Parsed, bind: IpAddr, cluster: &Authorities) -> Result<Tls, ServeError> {
+    Source::new(flags, bind).read(cluster)
+}
 
 fn parsed(args: &[String]) -> Parsed {
     Parsed::parse("ccm", args.iter().cloned()).unwrap()
@@ -94,7 +106,7 @@ async fn a_kept_certificate_is_made_once_and_client_certificates_say_who_is_ther
             move || tls(&flags, bind, &Authorities::default())
         }),
     };
-    let served = tokio::spawn(serve(listener, config, Some(reload), whoami(), stop.clone()));
+    let served = tokio::spawn(serve(listener, config, reload, whoami(), stop.clone()));
     let plain = trusting(&kept).with_no_client_auth();
     assert_eq!(ask(address, plain).await.unwrap(), "nobody");
     let key = PrivateKeyDer::Pkcs8(client_key.serialize_der().into());
