@@ -13,7 +13,8 @@
 //! never taken for "not enabled".
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use cloud_provider::announcers::Speaker;
 use cloud_provider::announcers::metallb::LABEL_HOST;
@@ -23,6 +24,7 @@ use k8s_openapi::api::core::v1 as core;
 use kube::api::{Api, Patch, PatchParams};
 use secrecy::SecretString;
 use tokio::time::Instant;
+use tracing::debug;
 
 use crate::client::{MetalClient, MetalError, MetalResult};
 use crate::config::Annotations;
@@ -40,8 +42,11 @@ pub use error::BgpError;
 use known::Memory;
 use peering::{Peering, look};
 use project::Project;
-use survey::{CHECK, Networks, Sessions, Survey};
+use survey::{Networks, Sessions, Survey};
 
+/// How often it is seen to it that the sessions of nodes that speak are there still: so late it may be noticed that somebody
+/// deleted one.
+const CHECK: Duration = Duration::from_mins(5);
 /// How many nodes are looked at side by side.
 const AT_A_TIME: usize = 8;
 
@@ -73,7 +78,7 @@ pub struct Bgp {
     settings: BgpSettings,
     memory: Memory,
     survey: Survey,
-    /// When the sessions of nodes that speak were found to be there still.
+    /// When it was last asked whether the sessions of nodes that speak are there still.
     checked: Mutex<Option<Instant>>,
     project: Project,
 }
@@ -178,8 +183,7 @@ impl Bgp {
     /// Whether one of these nodes was not looked at yet, or too long ago, or does not say what it is to say; or whether it is
     /// time to see if their sessions are there still.
     pub fn is_due(&self, nodes: &[Arc<Node>]) -> bool {
-        let unchecked = self.checked().is_none_or(|at| at.elapsed() > CHECK);
-        (unchecked && !nodes.is_empty())
+        (self.is_unchecked() && !nodes.is_empty())
             || nodes.iter().any(|node| {
                 device_of(node).is_some_and(|device| match self.memory.recall(device) {
                     Some(Ok(peering)) => self.patch(node, Some(&peering)).is_some(),
@@ -195,21 +199,31 @@ impl Bgp {
             .keep(&nodes.iter().filter_map(|node| device_of(node)).collect());
     }
 
-    fn checked(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.checked.lock().unwrap_or_else(PoisonError::into_inner)
+    fn is_unchecked(&self) -> bool {
+        let checked = *self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        checked.is_none_or(|at| at.elapsed() >= CHECK)
+    }
+
+    /// Forgets nodes whose sessions are gone. Whether that could be found out or not: nobody tries again for a while, as
+    /// nodes that speak need no API that answers.
+    async fn check(&self) {
+        *self.checked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        match self.survey.sessions_now(&self.client).await {
+            Ok(sessions) => self.memory.doubt(&sessions),
+            Err(error) => debug!("cannot check BGP sessions: {}", kit::chain(&error)),
+        }
     }
 
     /// What is to be known before nodes are asked about one by one.
     async fn begin(&self, nodes: &[Arc<Node>]) -> Round {
+        if self.is_unchecked() {
+            self.check().await;
+        }
+        let devices = nodes.iter().filter_map(|node| device_of(node));
+        let due = devices.filter(|device| self.memory.recall(device).is_none()).count();
         let lists = async {
-            let due = || {
-                let devices = nodes.iter().filter_map(|node| device_of(node));
-                devices.filter(|device| self.memory.recall(device).is_none()).count()
-            };
-            let sessions = self.survey.sessions(&self.client, due()).await?;
-            self.memory.doubt(&sessions);
-            *self.checked() = Some(sessions.at);
-            let networks = self.survey.networks(&self.client, due()).await?;
+            let sessions = self.survey.sessions(&self.client, due).await?;
+            let networks = self.survey.networks(&self.client, due).await?;
             Ok((sessions, networks))
         };
         Round {

@@ -13,8 +13,8 @@ use crate::client::{BgpSession, Device, MetalClient, MetalError, MetalResult};
 
 /// How old lists may be where many nodes are looked up in them. Services that are looked after at the same time share them.
 const SHARED: Duration = Duration::from_secs(5);
-/// How old the list of sessions may be otherwise: so late it may be noticed that somebody deleted one.
-pub(super) const CHECK: Duration = Duration::from_mins(5);
+/// How old the list of sessions may be where one node or two are looked up in it.
+const RECENT: Duration = Duration::from_mins(5);
 /// Up to so many nodes are asked about one by one; for more, a list costs less.
 const FEW: usize = 2;
 
@@ -43,8 +43,22 @@ pub(super) struct Survey {
 }
 
 impl Survey {
-    /// The sessions, when so many nodes are to be looked at.
+    /// The sessions, when so many nodes are to be looked at: as they once were, when there are none.
     pub async fn sessions(&self, client: &MetalClient, due: usize) -> MetalResult<Arc<Sessions>> {
+        let age = match due {
+            0 => Duration::MAX,
+            1..=FEW => RECENT,
+            _ => SHARED,
+        };
+        self.sessions_of(client, age).await
+    }
+
+    /// The sessions as they are now.
+    pub async fn sessions_now(&self, client: &MetalClient) -> MetalResult<Arc<Sessions>> {
+        self.sessions_of(client, Duration::ZERO).await
+    }
+
+    async fn sessions_of(&self, client: &MetalClient, age: Duration) -> MetalResult<Arc<Sessions>> {
         let ask = async {
             let at = Instant::now();
             let sessions = client.project_bgp_sessions().await?;
@@ -52,7 +66,6 @@ impl Survey {
             let devices = devices.map(|one| one.device.id().to_owned()).collect();
             Ok(Sessions { at, devices })
         };
-        let age = if due > FEW { SHARED } else { CHECK };
         self.sessions.get(age, ask).await
     }
 

@@ -314,6 +314,26 @@ async fn a_session_that_somebody_deleted_is_made_again_within_minutes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nodes_that_speak_go_on_while_the_api_is_away_and_wait_for_it_once() {
+    let world = World::new(10);
+    let bgp = world.bgp();
+    bgp.enable_project().await.unwrap();
+    world.all_speak(&bgp).await;
+    minutes(2).await;
+    world.all_speak(&bgp).await;
+    world.sim.front().inject(Fault::status(503).always()).unwrap();
+    minutes(6).await;
+    world.asked();
+    let began = Instant::now();
+    for _ in 0..20 {
+        world.all_speak(&bgp).await;
+    }
+    let asked: usize = world.asked().into_values().sum();
+    assert!(asked <= 6, "{asked}");
+    assert!(began.elapsed() < Duration::from_mins(2), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_list_that_lacks_sessions_changes_nothing() {
     let world = World::new(5);
     let bgp = world.bgp();
