@@ -35,6 +35,10 @@ impl Machine {
         command
             .env("HOME", self.dir.path())
             .env("PATH", self.path("no-such-dir"));
+        // The simulator in the background leaves its logs, and what to search for.
+        if let Some(dir) = std::env::var_os("ROADSTEAD_EVIDENCE") {
+            command.env("ROADSTEAD_EVIDENCE", dir);
+        }
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -50,11 +54,13 @@ impl Machine {
     fn said(&self, line: &str) -> (i32, String, String) {
         let output = self.run(line);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (
-            output.status.code().unwrap(),
-            text(&output.stdout),
-            text(&output.stderr),
-        )
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        // A kubeconfig is made of credentials; nothing else may show one.
+        let shown = if line.starts_with("kubeconfig") { "" } else { &out };
+        cloud_sim::evidence::leave("output", &format!("roadstead cluster {line}\n{shown}{err}"));
+        let log = std::fs::read(self.path(".local/share/roadstead/sim/dev/sim.log")).unwrap_or_default();
+        cloud_sim::evidence::leave("output", &text(&log));
+        (output.status.code().unwrap(), out, err)
     }
 
     fn server(&self) -> Value {
@@ -456,6 +462,14 @@ fn the_mock_remembers_from_one_command_to_the_next() {
     let (_, out, _) = machine.said("list");
     assert!(out.contains("mock") && out.contains("running"), "{out}");
     assert!(!machine.path(".kube/config").exists(), "it has no context");
+    for limit in ["", "--timeout 1m"] {
+        let (code, out, _) = machine.said(&format!("exec --driver mock {limit} -- /bin/sh -c pwd"));
+        assert_eq!(
+            (code, out.as_str()),
+            (0, ""),
+            "nothing runs in a cluster that is none {limit}"
+        );
+    }
     assert_eq!(machine.said("stop --driver mock").0, 0);
     assert_eq!(machine.said("status --driver mock").0, 3);
     assert_eq!(machine.said("destroy --driver mock --yes").0, 0);
@@ -476,11 +490,41 @@ fn lists_and_completions_know_the_clusters() {
     assert_eq!(out.lines().count(), 8);
     let (_, path, _) = machine.said("kubeconfig --path");
     assert!(path.trim().ends_with("sim-dev.yaml"), "{path}");
+    let json = |line: &str| serde_json::from_str::<Value>(&machine.said(line).1).unwrap();
+    for form in ["json", "jsonl"] {
+        assert_eq!(json(&format!("kubeconfig -o {form}"))["current-context"], "sim-dev");
+        assert_eq!(json(&format!("kubeconfig --path -o {form}"))["path"], path.trim());
+    }
+    assert_eq!(machine.said("kubeconfig -o jsonl").1.lines().count(), 1);
     let output = Command::new(env!("CARGO_BIN_EXE_roadstead"))
         .args(["completions", "bash"])
         .output()
         .unwrap();
     assert!(String::from_utf8_lossy(&output.stdout).contains("cluster"));
+}
+
+#[test]
+fn a_data_directory_may_be_named_from_here() {
+    let machine = Machine::new();
+    let said = |line: &str| {
+        let mut command = machine.command(line);
+        command
+            .env("ROADSTEAD_DATA_DIR", "data")
+            .current_dir(machine.dir.path());
+        command.output().unwrap()
+    };
+    let started = said("start --driver sim --timeout 5s");
+    assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
+    assert!(machine.path("data/sim/dev/kubeconfig.yaml").exists());
+    let status = Command::new(env!("CARGO_BIN_EXE_roadstead"))
+        .args(["cluster", "status", "--driver", "sim"])
+        .env_clear()
+        .env("HOME", machine.dir.path())
+        .env("ROADSTEAD_DATA_DIR", machine.path("data"))
+        .status();
+    assert_eq!(status.unwrap().code(), Some(0), "it is the same from elsewhere");
+    assert!(said("destroy --driver sim --yes").status.success());
+    assert!(!machine.path("data/sim/dev").exists());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! How clusters and drivers are shown.
 
+use std::path::Path;
+
 use kit::Table;
 use local_cluster::{Host, Listing, State, Status, drivers};
 use serde::Serialize;
@@ -37,6 +39,22 @@ pub(super) fn status(output: Output, status: &Status, profile: &str, hints: &Hin
         Output::Json => console::value(Format::Json, status, table),
         Output::Yaml => console::value(Format::Yaml, status, table),
         Output::Jsonl => console::line(json!({ "event": "status", "status": status }).to_string()),
+    }
+}
+
+/// Prints a kubeconfig, or the path of its file. It is YAML as it is.
+pub(super) fn kubeconfig(output: Output, text: &str, path: Option<&Path>) -> Result<(), Failure> {
+    let value: serde_json::Value = if let Some(path) = path {
+        json!({ "path": path })
+    } else {
+        serde_saphyr::from_str(text).map_err(|error| Failure::other("read the kubeconfig", error))?
+    };
+    let plain = || path.map_or_else(|| text.to_owned(), |path| format!("{}\n", path.display()));
+    match (output, path) {
+        (Output::Table, _) | (Output::Yaml, None) => console::text(plain()),
+        (Output::Yaml, Some(_)) => console::value(Format::Yaml, &value, plain),
+        (Output::Json, _) => console::value(Format::Json, &value, plain),
+        (Output::Jsonl, _) => console::line(value.to_string()),
     }
 }
 
