@@ -15,7 +15,7 @@
 //! // tests/cloud/suite.rs
 //! provider_suite::nodes!(crate::harness::Depot);
 //! // tests/deploy/suite.rs
-//! provider_suite::shipped!(crate::harness::Depot, crate::SHIPPED);
+//! provider_suite::shipped!(crate::harness::Depot);
 //! // tests/binary.rs
 //! provider_suite::program!(harness::Depot, env!("CARGO_BIN_EXE_cloud-provider-depot"));
 //! ```
@@ -36,8 +36,8 @@
 //!                                               └─► faults ─► your Sim   world.fault(…), world.sim
 //! ```
 //!
-//! `tests/shed.rs` of this crate is a whole example: a cloud with its simulation and its provider in one file, which passes;
-//! and what happens to providers that are not careful.
+//! `tests/shed` of this crate is a whole example: a provider and its simulated cloud, which pass, and what happens to
+//! providers that are not careful.
 //!
 //! # When a scenario fails
 //!
@@ -71,4 +71,5 @@ mod world;
 
 pub use manager::{KUBERNETES, Ran, client};
 pub use provider::{Bound, Provider};
+pub use shipped::{chart, manifest, rights};
 pub use world::{World, merge, minutes, seconds, until};

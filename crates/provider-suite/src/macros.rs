@@ -5,7 +5,7 @@
 #[macro_export]
 macro_rules! nodes {
     ($provider:ty) => {
-        $crate::paused! { $provider;
+        $crate::tests! { paused $provider;
             nodes: [
                 a_node_gets_the_id_labels_and_addresses_of_its_machine,
                 no_node_loses_its_taint_before_it_has_its_addresses,
@@ -51,31 +51,16 @@ macro_rules! nodes {
     };
 }
 
-/// Tests on a paused clock, of functions in modules of this crate that are generic in the provider.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! paused {
-    ($provider:ty; $($module:ident: [$($name:ident),* $(,)?],)*) => {$(
-        mod $module {
-            $(
-                #[tokio::test(start_paused = true)]
-                async fn $name() {
-                    $crate::$module::$name::<$provider>().await;
-                }
-            )*
-        }
-    )*};
-}
-
-/// Makes a test of each scenario about what is shipped, for a [`Provider`](crate::Provider) and its
-/// [`Shipped`](crate::shipped::Shipped): `shipped!(crate::harness::Depot, crate::SHIPPED);`, in a module of its own.
+/// Makes a test of each scenario about what is shipped, for a [`Provider`](crate::Provider):
+/// `shipped!(crate::harness::Depot);`, in a module of its own.
 #[macro_export]
 macro_rules! shipped {
-    ($provider:ty, $shipped:expr) => {
-        $crate::texts! { &$shipped;
+    ($provider:ty) => {
+        $crate::tests! { plain $provider;
             manifest: [
                 the_shipped_manifest_is_what_the_code_says,
                 the_pod_runs_before_any_node_is_ready_and_can_do_no_harm,
+                the_example_secret_has_a_configuration_that_can_be_read,
             ],
             chart: [
                 the_rules_of_the_chart_are_those_of_the_manifest,
@@ -86,34 +71,31 @@ macro_rules! shipped {
                 helm_renders_the_manifest_where_there_is_a_helm,
             ],
         }
-
-        #[test]
-        fn the_example_secret_has_a_configuration_that_can_be_read() {
-            use $crate::shipped::manifest::the_example_secret_has_a_configuration_that_can_be_read as test;
-            test::<$provider>(&$shipped);
-        }
-
-        #[tokio::test(start_paused = true)]
-        async fn as_it_is_shipped_it_starts_and_looks_after_nodes_with_no_other_rights() {
-            use $crate::shipped::rights::as_it_is_shipped_it_starts_and_looks_after_nodes_with_no_other_rights as test;
-            test::<$provider>(&$shipped).await;
+        $crate::tests! { paused $provider;
+            rights: [the_manifest_starts_it_and_gives_it_the_rights_to_look_after_nodes],
         }
     };
 }
 
-/// Tests of functions in modules of [`shipped`](crate::shipped).
+/// Tests of functions in modules of this crate that are generic in the provider.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! texts {
-    ($shipped:expr; $($module:ident: [$($name:ident),* $(,)?],)*) => {$(
-        mod $module {
-            $(
-                #[test]
-                fn $name() {
-                    $crate::shipped::$module::$name($shipped);
-                }
-            )*
-        }
+macro_rules! tests {
+    (paused $provider:ty; $($module:ident: [$($name:ident),* $(,)?],)*) => {$(
+        mod $module {$(
+            #[tokio::test(start_paused = true)]
+            async fn $name() {
+                $crate::$module::$name::<$provider>().await;
+            }
+        )*}
+    )*};
+    (plain $provider:ty; $($module:ident: [$($name:ident),* $(,)?],)*) => {$(
+        mod $module {$(
+            #[test]
+            fn $name() {
+                $crate::$module::$name::<$provider>();
+            }
+        )*}
     )*};
 }
 
@@ -133,9 +115,8 @@ macro_rules! program {
         }
 
         #[tokio::test(flavor = "multi_thread")]
-        async fn it_brings_a_node_up_over_real_sockets_and_ends_when_it_is_told_to() {
-            use $crate::program::it_brings_a_node_up_over_real_sockets_and_ends_when_it_is_told_to as test;
-            test::<$provider>($path).await;
+        async fn it_brings_a_node_up_over_real_sockets_until_it_is_told_to_end() {
+            $crate::program::it_brings_a_node_up_over_real_sockets_until_it_is_told_to_end::<$provider>($path).await;
         }
     };
 }

@@ -1,10 +1,9 @@
 //! Hours in which the cloud is wrong, gone, or out of its mind: no node is lost, and the operator is told.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use cloud_provider::data::Node;
-use cloud_provider::{Cloud as _, CloudError, Sighting, Unknown};
+use cloud_provider::{CloudError, Sighting, Unknown};
 use cloud_sim::{Action, Fault};
 use kit::Class;
 use serde_json::{Value, json};
@@ -234,15 +233,13 @@ pub async fn with_three_of_ten_requests_failing_all_nodes_come_up_and_none_goes<
     }
 }
 
-async fn ask<P: Provider>(world: &World<P>, id: &str) -> Result<Sighting, CloudError> {
-    let node = Arc::new(Node {
+pub(crate) async fn ask<P: Provider>(world: &World<P>, id: &str) -> Result<Sighting, CloudError> {
+    let node = Node {
         name: "n1".to_owned(),
         provider_id: P::provider_id(id),
         ..Node::default()
-    });
-    let cloud = world.cloud();
-    let mut seen = cloud.instances().expect("it has machines").look_up(&[node]).await?;
-    Ok(seen.remove(0))
+    };
+    Ok(world.try_look_up(vec![node]).await?.remove(0))
 }
 
 /// What goes wrong is an error, never a panic, and never that a machine is gone; and its class says what to do.

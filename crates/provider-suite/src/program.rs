@@ -78,7 +78,7 @@ impl Drop for Running {
 }
 
 /// No configuration file at all: the environment is enough, and the URLs in it are honoured. SIGTERM ends it without error.
-pub async fn it_brings_a_node_up_over_real_sockets_and_ends_when_it_is_told_to<P: Provider>(program: &str) {
+pub async fn it_brings_a_node_up_over_real_sockets_until_it_is_told_to_end<P: Provider>(program: &str) {
     let dir = tempfile::tempdir().unwrap();
     let (kube, end) = (KubeSim::builder().build(), CancellationToken::new());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -9,6 +9,8 @@ use cloud_sim::{Front, Network};
 use kit::Clock;
 use serde_json::Value;
 
+use crate::shipped::Shipped;
+
 /// A provider, as the suite sees it: how to make its simulated cloud, how to make the provider itself, and what its API
 /// looks like as far as faults are concerned. Implement it on a type of the tests that has no fields.
 pub trait Provider: Sized + 'static {
@@ -72,6 +74,9 @@ pub trait Provider: Sized + 'static {
 
     /// What a manager that looks after nodes must leave as it is in the cloud, and what leaks would show in.
     fn end_state(sim: &Self::Sim) -> Value;
+
+    /// What is shipped.
+    const SHIPPED: Shipped;
 
     /// How logs call the request that lists machines: `list devices`. With an underscore it is the operation in metrics.
     const LISTS: &'static str;

@@ -1,14 +1,11 @@
 //! Nothing that people or other programs see holds a credential.
 
-use std::sync::Arc;
-
-use cloud_provider::Cloud as _;
-use cloud_provider::data::Node;
 use cloud_sim::Fault;
 use cloud_sim::secrets::{Capture, assert_absent};
 use serde_json::{Value, json};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::outage::ask;
 use crate::provider::Provider;
 use crate::world::{World, minutes};
 
@@ -32,10 +29,8 @@ pub async fn logs_errors_events_and_metrics_hold_no_secret<P: Provider>() {
     let ran = world.run(&[]);
     world.until_initialised(3).await;
     minutes(30).await;
-    let cloud = world.cloud();
-    let shown = P::show(&world.config(), &cloud);
     let mut texts = vec![
-        shown,
+        P::show(&world.config(), &world.cloud()),
         ran.metrics.render(),
         format!("{:?}", world.events()),
         Value::from(world.kube.list("nodes")).to_string(),
@@ -43,11 +38,7 @@ pub async fn logs_errors_events_and_metrics_hold_no_secret<P: Provider>() {
     ];
     for status in [400, 401, 403, 409, 422] {
         world.fault(Fault::status(status).body(echo.clone()).on("GET", P::MACHINES).always());
-        let node = Arc::new(Node {
-            provider_id: P::provider_id(&id),
-            ..Node::default()
-        });
-        let seen = cloud.instances().expect("it has machines").look_up(&[node]).await;
+        let seen = ask(&world, &id).await;
         let told = seen.as_ref().err().map(|error| kit::chain(error));
         texts.push(format!("{told:?} {seen:?}"));
         world.heal();

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloud_http::Transport;
+use cloud_provider::data::Node;
 use cloud_provider::manager::{Clients, Options, Process, flags::Parsed};
+use cloud_provider::{Cloud as _, CloudError, Sighting};
 use cloud_sim::{Fault, Network};
 use kit::Clock;
 use kube_kit::Fence;
@@ -104,6 +106,28 @@ impl<P: Provider> World<P> {
             until_dead(dead.clone(), network.clone(), request)
         }));
         Arc::new(P::connect(self.config(), transport, &self.clock))
+    }
+
+    /// What a new provider says about a node with this name and provider ID.
+    pub async fn look_up(&self, name: &str, provider_id: &str) -> Sighting {
+        self.look_up_all(&[(name, provider_id)]).await.remove(0)
+    }
+
+    /// What a new provider says about nodes with these names and provider IDs.
+    pub async fn look_up_all(&self, nodes: &[(&str, &str)]) -> Vec<Sighting> {
+        let node = |(name, provider_id): &(&str, &str)| Node {
+            name: (*name).to_owned(),
+            provider_id: (*provider_id).to_owned(),
+            ..Node::default()
+        };
+        self.try_look_up(nodes.iter().map(node).collect()).await.unwrap()
+    }
+
+    /// What a new provider says about these nodes.
+    pub async fn try_look_up(&self, nodes: Vec<Node>) -> Result<Vec<Sighting>, CloudError> {
+        let nodes: Vec<_> = nodes.into_iter().map(Arc::new).collect();
+        let cloud = self.cloud();
+        cloud.instances().expect("it has machines").look_up(&nodes).await
     }
 
     /// A client of the API server that may do everything.

@@ -7,6 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::{Shipped, Workload, hold};
+use crate::provider::Provider;
 
 fn templates(shipped: &Shipped) -> Vec<(String, String)> {
     let dir = std::fs::read_dir(shipped.path("chart/templates")).unwrap();
@@ -33,7 +34,8 @@ fn actions(template: &str) -> Vec<&str> {
 }
 
 /// Both read the same rules.
-pub fn the_rules_of_the_chart_are_those_of_the_manifest(shipped: &Shipped) {
+pub fn the_rules_of_the_chart_are_those_of_the_manifest<P: Provider>() {
+    let shipped = &P::SHIPPED;
     let rbac = shipped.read("chart/templates/rbac.yaml");
     for (file, rules) in [
         ("files/cluster-rules.yaml", shipped.cluster_rules()),
@@ -46,7 +48,8 @@ pub fn the_rules_of_the_chart_are_those_of_the_manifest(shipped: &Shipped) {
 }
 
 /// No value is misspelt, and none does nothing.
-pub fn every_value_that_a_template_reads_is_there_and_every_value_is_read(shipped: &Shipped) {
+pub fn every_value_that_a_template_reads_is_there_and_every_value_is_read<P: Provider>() {
+    let shipped = &P::SHIPPED;
     let values = values(shipped);
     let mut read = BTreeSet::new();
     for (name, template) in templates(shipped) {
@@ -68,7 +71,8 @@ pub fn every_value_that_a_template_reads_is_there_and_every_value_is_read(shippe
 }
 
 /// What helm would refuse.
-pub fn every_block_of_a_template_is_closed(shipped: &Shipped) {
+pub fn every_block_of_a_template_is_closed<P: Provider>() {
+    let shipped = &P::SHIPPED;
     for (name, template) in templates(shipped) {
         let mut open = 0_i32;
         for action in actions(&template) {
@@ -84,7 +88,8 @@ pub fn every_block_of_a_template_is_closed(shipped: &Shipped) {
 }
 
 /// By its values and, line by line, by its template.
-pub fn the_pod_of_the_chart_is_that_of_the_manifest(shipped: &Shipped) {
+pub fn the_pod_of_the_chart_is_that_of_the_manifest<P: Provider>() {
+    let shipped = &P::SHIPPED;
     let (values, pod) = (values(shipped), shipped.pod());
     let container = &pod["containers"][0];
     assert_eq!(
@@ -119,7 +124,8 @@ pub fn the_pod_of_the_chart_is_that_of_the_manifest(shipped: &Shipped) {
 }
 
 /// Operators find all settings there.
-pub fn the_values_name_every_setting_and_no_other(shipped: &Shipped) {
+pub fn the_values_name_every_setting_and_no_other<P: Provider>() {
+    let shipped = &P::SHIPPED;
     let text = shipped.read("chart/values.yaml");
     let config = text.split_once("\nconfig:\n").unwrap().1;
     let lines = config
@@ -131,7 +137,8 @@ pub fn the_values_name_every_setting_and_no_other(shipped: &Shipped) {
 }
 
 /// The pod of both is the same to the last field, but for the image.
-pub fn helm_renders_the_manifest_where_there_is_a_helm(shipped: &Shipped) {
+pub fn helm_renders_the_manifest_where_there_is_a_helm<P: Provider>() {
+    let shipped = &P::SHIPPED;
     let rendered = Command::new("helm")
         .args(["template", shipped.name, ".", "--namespace=kube-system"])
         .args(shipped.helm)

@@ -31,7 +31,8 @@ impl Shipped {
 }
 
 /// The file is made of this.
-pub fn the_shipped_manifest_is_what_the_code_says(shipped: &Shipped) {
+pub fn the_shipped_manifest_is_what_the_code_says<P: Provider>() {
+    let shipped = &P::SHIPPED;
     let folder = shipped.folder;
     let mut text = format!("# A test of providers/{folder} makes this file and fails when it is stale.\n");
     for object in shipped.objects() {
@@ -44,7 +45,8 @@ pub fn the_shipped_manifest_is_what_the_code_says(shipped: &Shipped) {
 
 /// Nothing else would make nodes ready, so it tolerates that they are not; it is given flags there are; and it may do
 /// nothing that it need not.
-pub fn the_pod_runs_before_any_node_is_ready_and_can_do_no_harm(shipped: &Shipped) {
+pub fn the_pod_runs_before_any_node_is_ready_and_can_do_no_harm<P: Provider>() {
+    let shipped = &P::SHIPPED;
     let pod: PodSpec = serde_json::from_value(shipped.pod()).unwrap();
     let tolerated: Vec<_> = pod.tolerations.unwrap().into_iter().filter_map(|one| one.key).collect();
     for taint in [TAINT_UNINITIALIZED, "node.kubernetes.io/not-ready"] {
@@ -86,7 +88,8 @@ pub fn the_pod_runs_before_any_node_is_ready_and_can_do_no_harm(shipped: &Shippe
 }
 
 /// Strict JSON, with keys there are.
-pub fn the_example_secret_has_a_configuration_that_can_be_read<P: Provider>(shipped: &Shipped) {
+pub fn the_example_secret_has_a_configuration_that_can_be_read<P: Provider>() {
+    let shipped = P::SHIPPED;
     let secret: Secret = serde_saphyr::from_str(&shipped.read("secret.yaml")).unwrap();
     assert_eq!(secret.metadata.name.as_deref(), Some(shipped.secret));
     let config = &secret.string_data.unwrap()["cloud-sa.json"];

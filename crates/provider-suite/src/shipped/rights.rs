@@ -6,7 +6,6 @@ use std::time::Duration;
 use cloud_provider::rbac::Rule;
 use serde_json::{Value, json};
 
-use super::Shipped;
 use crate::manager::Ran;
 use crate::provider::Provider;
 use crate::world::{World, minutes, seconds};
@@ -51,7 +50,8 @@ pub fn rules(all: &[Rule]) -> Value {
 
 /// Applies what the shipped manifest has beside the workload, and starts a manager that logs in as its service account, with
 /// the flags it is shipped with and these.
-pub fn run_as_shipped<P: Provider>(world: &World<P>, shipped: &Shipped, more: &[&str]) -> Ran {
+pub fn run_as_shipped<P: Provider>(world: &World<P>, more: &[&str]) -> Ran {
+    let shipped = P::SHIPPED;
     let mut documents = shipped.documents();
     documents.pop();
     for object in documents {
@@ -82,8 +82,8 @@ pub fn used<P: Provider>(world: &World<P>) -> BTreeSet<Right> {
 }
 
 /// Demands that the provider needs all the rights it has beyond those of every manager.
-pub fn each_is_needed(shipped: &Shipped, used: &BTreeSet<Right>) {
-    for rule in shipped.own {
+pub fn each_is_needed<P: Provider>(used: &BTreeSet<Right>) {
+    for rule in P::SHIPPED.own {
         for verb in rule.verbs {
             let right = (rule.group.to_owned(), rule.resource.to_owned(), (*verb).to_owned());
             assert!(used.contains(&right), "nothing needs {right:?}");
@@ -122,10 +122,10 @@ fn right(method: &str, path: &str, query: &str) -> Right {
 
 /// The manifest on disk, as an operator applies it: roles, bindings and flags. Nodes are initialised, tainted, untainted,
 /// deleted and kept when in doubt, and the lease is won and given back.
-pub async fn as_it_is_shipped_it_starts_and_looks_after_nodes_with_no_other_rights<P: Provider>(shipped: &Shipped) {
+pub async fn the_manifest_starts_it_and_gives_it_the_rights_to_look_after_nodes<P: Provider>() {
     let world = World::<P>::new();
     let ids = world.add_machines(6);
-    let ran = run_as_shipped(&world, shipped, &[]);
+    let ran = run_as_shipped(&world, &[]);
     world.until_initialised(6).await;
     P::switch_off(&world.sim, &ids[0]);
     world.set_ready("n0", "Unknown");

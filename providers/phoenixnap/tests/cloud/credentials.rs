@@ -4,10 +4,10 @@ use cloud_provider::{Cloud as _, Sighting, Unknown};
 use cloud_sim::{Action, Fault};
 use kit::Class;
 use phoenixnap::PROVIDER_NAME;
-use phoenixnap_sim::{CLIENT_ID, Kind, OTHER_CLIENT_ID, OTHER_CLIENT_SECRET, Settings};
+use phoenixnap_sim::{CLIENT_ID, Kind, Settings};
 use serde_json::json;
 
-use crate::harness::{World, minutes, seconds};
+use crate::harness::{World, minutes};
 
 fn id(server: &str) -> String {
     format!("{PROVIDER_NAME}://{server}")
@@ -186,31 +186,4 @@ async fn revoked_credentials_are_told_and_delete_nothing_and_new_rights_are_seen
         world.add_machine("n5");
         world.until_initialised(6).await;
     }
-}
-
-/// All servers are absent for a credential of another account.
-#[tokio::test(start_paused = true)]
-async fn a_credential_of_another_account_does_not_empty_the_cluster() {
-    let mut world = World::new();
-    world.add_machines(10);
-    let ran = world.run(&[]);
-    world.until_initialised(10).await;
-    ran.end().await.unwrap();
-    world.configure(json!({"clientID": OTHER_CLIENT_ID, "clientSecret": OTHER_CLIENT_SECRET}));
-    let _ran = world.run(&[]);
-    for n in 0..10 {
-        world.set_ready(&format!("n{n}"), "Unknown");
-    }
-    minutes(60).await;
-    assert_eq!(world.kube.list("nodes").len(), 10);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_name_that_is_not_found_is_no_proof_of_anything() {
-    let world = World::new();
-    world.add_node("n1", &json!({"spec": {"taints": []}}));
-    world.set_ready("n1", "Unknown");
-    let _ran = world.run(&[]);
-    seconds(3600).await;
-    assert!(world.node("n1").is_some());
 }

@@ -1,21 +1,21 @@
 //! PhoenixNAP, as the suite of all providers sees it, and the suite's world with a simulated PhoenixNAP in it.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cloud_http::Transport;
-use cloud_provider::data::Node;
-use cloud_provider::{Cloud as _, Sighting};
+use cloud_provider::rbac::Rule;
 use cloud_sim::{Front, Network};
 use kit::Clock;
-use phoenixnap::{Config, PhoenixNap};
+use phoenixnap::{Config, PROVIDER_NAME, PhoenixNap, SETTINGS};
 use phoenixnap_sim::{
     CLIENT_ID, CLIENT_SECRET, HOST, Kind, OTHER_CLIENT_ID, OTHER_CLIENT_SECRET, PhoenixNapSim, Settings, TOKEN_PATH,
 };
+use provider_suite::rights::rule;
+use provider_suite::shipped::{Shipped, Workload};
 use provider_suite::{Bound, Provider};
 pub use provider_suite::{Ran, merge, minutes, seconds};
 use serde_json::{Value, json};
@@ -34,14 +34,44 @@ fn add_server(sim: &PhoenixNapSim, name: &str, more: &Value) -> String {
     sim.add(Kind::Server, server).unwrap()
 }
 
+/// In the whole cluster, beyond what every manager may.
+const OWN: &[Rule] = &[
+    // The UID of kube-system is the cluster's name in the account.
+    rule("", "namespaces", &["get"]),
+    // Addresses are written to Services.
+    rule("", "services", &["get", "patch"]),
+    // For MetalLB.
+    rule("metallb.io", "ipaddresspools", &["list", "create", "patch", "delete"]),
+    rule("metallb.io", "l2advertisements", &["list", "create", "patch", "delete"]),
+];
+
 impl Provider for Pnap {
-    const NAME: &'static str = "phoenixnap";
+    const NAME: &'static str = PROVIDER_NAME;
     const FOREIGN: &'static [&'static str] = &[
         "aws:///us-east-1a/i-1",
         "equinixmetal://60c1",
         "bmc2://servers/60c1",
         "k3s://n2",
     ];
+    /// The names are those of the original, so that applying this replaces that; and so are labels and the command, which
+    /// are those of its `deploy/template/deployment.yaml`.
+    const SHIPPED: Shipped = Shipped {
+        name: "cloud-provider-phoenixnap",
+        provider: Self::NAME,
+        folder: "phoenixnap",
+        account: "cloud-controller-manager",
+        role: "system:cloud-controller-manager",
+        autoupdate: true,
+        secret: "phoenixnap-cloud-config",
+        workload: Workload::Deployment,
+        own: OWN,
+        settings: || SETTINGS.iter().map(|setting| setting.key).collect(),
+        unsuggested: &[],
+        helm: &[
+            "--set=config.clientID=a,config.clientSecret=b,configSecret.name=phoenixnap-cloud-config",
+            "--set=serviceAccount.name=cloud-controller-manager",
+        ],
+    };
     const LISTS: &'static str = "list servers";
     const MACHINES: &'static str = "/servers";
     const ENDPOINTS: &'static [(&'static str, &'static str)] = &[("POST", "/token$"), ("GET", "/servers")];
@@ -199,24 +229,6 @@ impl World {
     #[track_caller]
     pub fn until(&self, what: &str, limit: Duration, holds: impl Fn(&Self) -> bool) -> impl Future<Output = ()> {
         provider_suite::until(what, limit, move || holds(self))
-    }
-
-    /// What a new provider says about one node with this name and provider ID.
-    pub async fn look_up(&self, name: &str, provider_id: &str) -> Sighting {
-        self.look_up_all(&[(name, provider_id)]).await.remove(0)
-    }
-
-    /// What a new provider says about nodes with these names and provider IDs.
-    pub async fn look_up_all(&self, nodes: &[(&str, &str)]) -> Vec<Sighting> {
-        let node = |(name, provider_id): &(&str, &str)| {
-            Arc::new(Node {
-                name: (*name).to_owned(),
-                provider_id: (*provider_id).to_owned(),
-                ..Node::default()
-            })
-        };
-        let nodes: Vec<_> = nodes.iter().map(node).collect();
-        self.cloud().instances().unwrap().look_up(&nodes).await.unwrap()
     }
 
     /// Makes a server that runs, with one address of each kind, and gives its id. More of it is merged in.

@@ -3,24 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cloud_provider::rbac::Rule;
 use phoenixnap_sim::{Kind, Settings};
-use provider_suite::shipped::rights::{Right, each_is_needed, rule, run_as_shipped, used};
+use provider_suite::rights::{Right, each_is_needed, run_as_shipped, used};
 use serde_json::json;
 
-use super::SHIPPED;
-use super::harness::{World, minutes};
-
-/// In the whole cluster, beyond what every manager may.
-pub const OWN: &[Rule] = &[
-    // The UID of kube-system is the cluster's name in the account.
-    rule("", "namespaces", &["get"]),
-    // Addresses are written to Services.
-    rule("", "services", &["get", "patch"]),
-    // For MetalLB.
-    rule("metallb.io", "ipaddresspools", &["list", "create", "patch", "delete"]),
-    rule("metallb.io", "l2advertisements", &["list", "create", "patch", "delete"]),
-];
+use super::harness::{Pnap, World, minutes};
 
 fn install_metallb(world: &World) {
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "metallb-system"}});
@@ -64,7 +51,7 @@ async fn live(scheme: &str, share: bool) -> BTreeSet<Right> {
     world.configure(json!({"loadbalancer": format!("{scheme}://{network}"), "shareIPBlocks": share}));
     install_metallb(&world);
     world.add_machines(2);
-    let ran = run_as_shipped(&world, &SHIPPED, &[]);
+    let ran = run_as_shipped(&world, &[]);
     let ingress = |world: &World, name: &str| {
         let service = world.kube.get("services", Some("default"), name).unwrap_or_default();
         service["status"]["loadBalancer"]["ingress"][0]["ip"].is_string()
@@ -102,5 +89,5 @@ async fn everything_works_with_the_shipped_rights_and_each_of_our_own_is_needed(
     for (scheme, share) in [("kube-vip", false), ("metallb", false), ("metallb", true)] {
         all.extend(live(scheme, share).await);
     }
-    each_is_needed(&SHIPPED, &all);
+    each_is_needed::<Pnap>(&all);
 }

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use axum::BoxError;
-use cloud_sim::crash::{Scenario, every_cut};
+use cloud_sim::crash::Scenario;
 use cloud_sim::{Action, Fault, Network};
 use phoenixnap_sim::{Kind, Settings};
+use provider_suite::crash::{comes_about, survives};
 use serde_json::{Value, json};
 
 use super::announced_by;
 use super::metallb::{install_metallb, specs};
-use crate::harness::{World, minutes, seconds};
+use crate::harness::World;
 
 /// A thing that happens to Services.
 struct Life {
@@ -68,15 +69,8 @@ impl Scenario for Life {
 
     async fn run(&self, world: &World) -> Result<(), BoxError> {
         let _ran = world.run(&[]);
-        for _ in 0..240 {
-            seconds(5).await;
-            if (self.done)(world) {
-                // Whatever still comes, comes.
-                minutes(self.settled).await;
-                return Ok(());
-            }
-        }
-        Err("it did not come right in twenty minutes".into())
+        let rest = Duration::from_mins(self.settled);
+        comes_about(|| (self.done)(world), Duration::from_mins(20), rest).await
     }
 
     async fn recover(&self, world: &World) -> Result<(), BoxError> {
@@ -105,17 +99,6 @@ impl Scenario for Life {
             "services": services, "blocks": blocks, "tags": world.sim.objects(Kind::Tag).len(), "bought": bought,
             "pools": specs(world, "ipaddresspools").len(), "advertised": specs(world, "l2advertisements"),
         })
-    }
-}
-
-async fn survives(name: &str, life: &Life) {
-    match every_cut(life).await {
-        Ok(report) => println!(
-            "{name}: {} crash points over {} requests",
-            report.points,
-            report.requests.len()
-        ),
-        Err(error) => panic!("{name}: {}", kit::chain(&error)),
     }
 }
 
