@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use cloud_sim::secrets::Capture;
 use phoenixnap_sim::{Kind, Settings};
 use serde_json::{Value, json};
 
 use crate::harness::{World, merge};
 
+mod audit;
 mod crash;
 mod defects;
 mod drift;
@@ -19,6 +21,7 @@ mod publish;
 mod refused;
 mod removed;
 mod repair;
+mod secrets;
 mod share;
 mod side_by_side;
 mod storm;
@@ -50,6 +53,22 @@ pub fn announced_by(announcer: &str, settings: Settings, more: Value, seed: u64)
 
 pub fn plain_world() -> World {
     world(Settings::default(), json!({}))
+}
+
+/// Catches what this thread logs, until the second value is dropped.
+pub fn caught() -> (Capture, impl Sized) {
+    let capture = Capture::default();
+    let dispatch = || {
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(capture.clone())
+            .with_ansi(false)
+            .with_max_level(tracing::Level::TRACE);
+        tracing::Dispatch::new(subscriber.finish())
+    };
+    // As long as there is only one, what another test's thread comes by first is not logged anywhere.
+    let (first, second) = (dispatch(), dispatch());
+    let guard = tracing::dispatcher::set_default(&second);
+    (capture, (guard, first))
 }
 
 /// A block, as far as it matters.

@@ -6,7 +6,7 @@ use cloud_sim::Fault;
 use phoenixnap_sim::{Kind, Settings};
 use serde_json::{Value, json};
 
-use super::{plain_world, world};
+use super::{caught, plain_world, world};
 use crate::harness::minutes;
 
 /// A block on its way is an error, nobody waits after adding it, and a conflict is an error.
@@ -108,4 +108,27 @@ async fn tags_that_others_make_at_the_same_moment_are_there_and_are_read_once() 
     for name in names {
         assert_eq!(world.warnings(name), Vec::<String>::new());
     }
+}
+
+/// A bad flag is used before it is refused, and the log names the network's path, which is empty.
+#[tokio::test(start_paused = true)]
+async fn a_bad_flag_ends_the_program_with_a_word_and_the_log_names_the_network() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_cloud-provider-phoenixnap"))
+        .env_clear()
+        .arg("--no-such-flag=1")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("no-such-flag") && !told.contains("panicked"), "{told}");
+
+    let (capture, _guard) = caught();
+    let world = plain_world();
+    let _ran = world.run(&[]);
+    minutes(1).await;
+    let expected = format!(
+        "loadbalancer implementation enabled: kube-vip://{}",
+        world.public_network()
+    );
+    assert!(capture.text().contains(&expected), "{}", capture.text());
 }
