@@ -5,7 +5,6 @@
     reason = "this is test code, which clippy sees only in test functions"
 )]
 
-#[allow(dead_code, unused_imports, reason = "other tests use the rest")]
 mod harness;
 
 use harness::Metal;
