@@ -169,7 +169,7 @@ mod caught {
         2 requests who_asks_at_the_same_time_shares_a_list "assertion",
         3 nodes nodes_of_other_clouds_are_left_as_they_are "assertion",
         4 secrets logs_errors_events_and_metrics_hold_no_secret "secrets leaked",
-        5 nodes a_machine_that_is_off_taints_its_node_until_it_is_on_again "assertion",
+        5 nodes a_machine_that_is_off_taints_its_node_until_it_is_on_again "not-ready",
         5 nodes a_machine_that_is_gone_takes_its_node_along_and_no_other "assertion",
         5 crash deleting_and_tainting_nodes_survives_every_crash "undisturbed",
     }

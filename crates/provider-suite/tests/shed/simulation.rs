@@ -1,6 +1,7 @@
 //! The simulated cloud: a map behind two routes.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::extract::{Path, State};
@@ -20,6 +21,7 @@ type Machines = Mutex<BTreeMap<String, Value>>;
 
 struct Account {
     machines: Machines,
+    made: AtomicUsize,
     clock: Clock,
     seed: u64,
 }
@@ -58,6 +60,7 @@ impl Simulation {
     pub fn new(clock: Clock, seed: u64) -> Self {
         let account = Arc::new(Account {
             machines: Mutex::default(),
+            made: AtomicUsize::new(0),
             clock,
             seed,
         });
@@ -83,11 +86,10 @@ impl Simulation {
     }
 
     pub fn add(&self, name: &str) -> String {
-        let mut machines = self.machines();
-        let id = format!("m{}", machines.len());
-        let address = format!("10.0.{}.{}", machines.len() / 250, machines.len() % 250 + 1);
+        let n = self.account.made.fetch_add(1, Ordering::Relaxed);
+        let (id, address) = (format!("m{n}"), format!("10.0.{}.{}", n / 250, n % 250 + 1));
         let machine = json!({"id": id, "name": name, "address": address, "on": true});
-        machines.insert(id.clone(), machine);
+        self.machines().insert(id.clone(), machine);
         id
     }
 }

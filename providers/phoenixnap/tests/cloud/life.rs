@@ -57,6 +57,19 @@ async fn a_node_waits_for_its_server_and_for_the_servers_address() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_address_that_kubelet_was_told_and_the_server_lacks_is_honoured() {
+    let world = World::new();
+    world.add_server("n1", &json!({}));
+    let annotations = json!({"alpha.kubernetes.io/provided-node-ip": "192.0.2.7"});
+    world.add_node("n1", &json!({"metadata": {"annotations": annotations}}));
+    let _ran = world.run(&[]);
+    world.until_initialised(1).await;
+    let told = world.addresses("n1");
+    assert!(told.contains(&"InternalIP 192.0.2.7".to_owned()), "{told:?}");
+    assert!(!told.contains(&"InternalIP 10.1.0.2".to_owned()), "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_node_of_the_cluster_api_keeps_its_id_and_is_looked_after() {
     let world = World::new();
     let id = world.add_server("n1", &json!({}));
