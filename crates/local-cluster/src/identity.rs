@@ -10,7 +10,13 @@ pub(crate) struct Identity {
     pub(crate) pid: u32,
     /// When it began, in whatever form the system tells it, and on Linux in which boot.
     began: String,
+    /// What it has in its environment, as long as its ID is not known: see [`Identity::announced`].
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    mark: String,
 }
+
+/// The variable by which a process is found that nobody noted in time.
+pub(crate) const MARK: &str = "ROADSTEAD_CHANGE";
 
 impl Identity {
     /// The process that has this ID now.
@@ -18,6 +24,26 @@ impl Identity {
         Self {
             pid,
             began: began(pid).unwrap_or_default(),
+            mark: String::new(),
+        }
+    }
+
+    /// A process that is about to be started with this in its environment. Noted before it is: whoever starts it may be
+    /// killed before its ID can be.
+    pub(crate) fn announced(mark: &str) -> Self {
+        Self {
+            pid: 0,
+            began: String::new(),
+            mark: mark.to_owned(),
+        }
+    }
+
+    /// The process, when it runs; one that was only announced is looked for.
+    pub(crate) fn running(self) -> Option<Self> {
+        if self.mark.is_empty() {
+            Some(self).filter(Self::runs)
+        } else {
+            marked(&self.mark)
         }
     }
 
@@ -31,10 +57,42 @@ impl Identity {
         std::fs::write(path, serde_json::to_vec(self)?)
     }
 
-    /// Whether this very process runs still.
+    /// Whether this very process runs.
     pub(crate) fn runs(&self) -> bool {
         began(self.pid).is_some_and(|began| began == self.began)
     }
+}
+
+/// The leader of a group of processes that has this in its environment. What it started has it too, but is in its group.
+#[cfg(target_os = "linux")]
+fn marked(mark: &str) -> Option<Identity> {
+    let variable = format!("{MARK}={mark}");
+    for process in std::fs::read_dir("/proc").ok()?.flatten() {
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
+        if !environment
+            .split(|byte| *byte == 0)
+            .any(|one| one == variable.as_bytes())
+        {
+            continue;
+        }
+        let stat = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
+        let group = stat
+            .rsplit_once(')')
+            .and_then(|(_, rest)| rest.split_whitespace().nth(2));
+        if group == Some(pid.to_string().as_str()) && began(pid).is_some() {
+            return Some(Identity::of(pid));
+        }
+    }
+    None
+}
+
+/// Other systems do not show the environment of a process.
+#[cfg(not(target_os = "linux"))]
+fn marked(_mark: &str) -> Option<Identity> {
+    None
 }
 
 /// When a process began; `None` when there is none of that ID that runs.

@@ -73,7 +73,7 @@ impl Lifecycle {
     /// The tool that a killed command left running, if it runs still.
     fn orphan(&self) -> Option<Identity> {
         let note = record::tool_path(&self.host, self.driver.name(), self.driver.profile());
-        Identity::load(&note).filter(Identity::runs)
+        Identity::load(&note)?.running()
     }
 
     /// A tool does not end with the command that ran it, and two of them would destroy each other's work.

@@ -9,7 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use crate::error::{Error, Fault};
 use crate::event::Event;
 use crate::host::Host;
-use crate::identity::Identity;
+use crate::identity::{Identity, MARK};
 use crate::record;
 pub(crate) use classify::classify;
 pub(crate) use text::{beginning, command_line, is_log, json_array, last_words, redact, strip_ansi};
@@ -199,7 +199,19 @@ impl Tool {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(|error| {
+        let note = self.note.as_ref().filter(|_| purpose == Purpose::Change);
+        if let Some(note) = note {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let mark = format!("{}-{}", std::process::id(), now.as_nanos());
+            command.env(MARK, &mark);
+            // Without it, only a command after a killed one is worse off.
+            let _ = Identity::announced(&mark).save(note);
+        }
+        let spawned = command.spawn();
+        if let (Err(_), Some(note)) = (&spawned, note) {
+            let _ = std::fs::remove_file(note);
+        }
+        let mut child = spawned.map_err(|error| {
             let fault = match error.kind() {
                 std::io::ErrorKind::PermissionDenied => Fault::PermissionDenied,
                 std::io::ErrorKind::NotFound => Fault::BackendMissing,
@@ -208,9 +220,7 @@ impl Tool {
             Error::tool(tool, &verb, fault, error.to_string())
         })?;
         let mut group = Group::of(&child, purpose);
-        let note = self.note.as_ref().filter(|_| purpose == Purpose::Change);
         if let (Some(note), Some(pid)) = (note, child.id()) {
-            // Without it, only a command after a killed one is worse off.
             let _ = Identity::of(pid).save(note);
         }
         let out = Arc::new(Mutex::new(match purpose {

@@ -163,7 +163,7 @@ pub(super) fn interrupted(host: &Host) -> Vec<Finding> {
     });
     left.map(|(record, what)| {
         let (driver, profile) = (&record.driver, &record.profile);
-        let orphan = Identity::load(&record::tool_path(host, driver, profile)).filter(Identity::runs);
+        let orphan = Identity::load(&record::tool_path(host, driver, profile)).and_then(Identity::running);
         let (found, advice) = match orphan {
             Some(tool) => (
                 format!("its {what} was interrupted, and process {} goes on with it", tool.pid),

@@ -103,6 +103,7 @@ async fn auto_needs_the_section_of_the_driver_it_chose() {
         error.to_string(),
         "driver configuration is missing: there is no \"k3d\" section"
     );
+    assert!(error.advice().unwrap().starts_with("add k3d: to the file"));
     assert!(world.log().is_empty(), "nothing was run");
 }
 

@@ -203,6 +203,47 @@ async fn an_interrupted_destruction_is_told_and_completed() {
 }
 
 #[tokio::test]
+async fn a_tool_that_nobody_could_note_in_time_is_found() {
+    use std::os::unix::process::CommandExt as _;
+    let mut world = World::with(&["k3d", "docker"]).await;
+    world.manager("k3d", "dev").start(&config("k3d: {}")).await.unwrap();
+    // As it is left by a command that is killed between announcing the tool and noting its process ID.
+    let mark = "1-17";
+    let note = json!({"pid": 0, "began": "", "mark": mark}).to_string();
+    std::fs::write(world.path("data/clusters/k3d/dev.tool"), &note).unwrap();
+    let mut tool = std::process::Command::new("/bin/sleep")
+        .arg("600")
+        .env("ROADSTEAD_CHANGE", mark)
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    world.host.limits.stop = Some(Duration::from_millis(100));
+    let error = world.manager("k3d", "dev").stop().await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Locked, "{error}");
+    assert!(error.to_string().contains(&format!("process {}", tool.id())), "{error}");
+    assert_eq!(world.count("k3d", "cluster stop"), 0);
+    tool.kill().unwrap();
+    tool.wait().unwrap();
+    world.host.limits.stop = None;
+    world.manager("k3d", "dev").stop().await.unwrap();
+    // And that is what is announced: of each tool before it begins.
+    assert!(!world.path("data/clusters/k3d/dev.tool").exists());
+    let log = world.log();
+    let stopped = log.iter().find(|call| call["argv"][1] == "stop").unwrap();
+    assert!(
+        stopped["env"]["ROADSTEAD_CHANGE"]
+            .as_str()
+            .unwrap()
+            .starts_with(&format!("{}-", std::process::id()))
+    );
+    assert!(
+        log.iter()
+            .filter(|call| call["argv"][1] == "list")
+            .all(|call| call["env"]["ROADSTEAD_CHANGE"].is_null())
+    );
+}
+
+#[tokio::test]
 async fn what_a_killed_command_left_running_is_waited_for() {
     let world = World::with(&["kind", "docker"]).await;
     world.fault("kind", "create", "slow:400");
