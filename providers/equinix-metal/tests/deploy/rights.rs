@@ -2,35 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use cloud_provider::rbac::Rule;
-use provider_suite::shipped::rights::{Right, each_is_needed, rule, run_as_shipped, used};
+use provider_suite::rights::{Right, each_is_needed, run_as_shipped, used};
 use serde_json::json;
 
-use super::SHIPPED;
 use super::cluster::{CONFIG_MAP, EXTERNAL, RESOURCES, SOON, addressed, delete, world};
-use super::harness::{World, merge, minutes};
-
-/// In the whole cluster, beyond what every manager may.
-pub const OWN: &[Rule] = &[
-    // The UID of kube-system is the cluster's name in the account.
-    rule("", "namespaces", &["get"]),
-    // Addresses are written to Services, and the control plane has one of its own.
-    rule("", "services", &["get", "create", "patch"]),
-    rule(
-        "discovery.k8s.io",
-        "endpointslices",
-        &["list", "watch", "create", "patch", "delete"],
-    ),
-    // MetalLB up to 0.12 reads its configuration here, in whatever namespace it is.
-    rule("", "configmaps", &["get", "patch"]),
-    rule("metallb.io", "ipaddresspools", &["list", "create", "patch", "delete"]),
-    rule("metallb.io", "bgppeers", &["list", "create", "patch", "delete"]),
-    rule(
-        "metallb.io",
-        "bgpadvertisements",
-        &["list", "create", "patch", "delete"],
-    ),
-];
+use super::harness::{Metal, World, merge, minutes};
 
 /// Lives a while in a world with the rights that are shipped, and gives what was used of them.
 async fn live(world: &World, eips: &[String]) -> BTreeSet<Right> {
@@ -51,7 +27,7 @@ async fn live(world: &World, eips: &[String]) -> BTreeSet<Right> {
     }
     world.kube.apply(slice("kubernetes", "IPv4", "10.0.0.1")).unwrap();
     world.kube.apply(slice("kubernetes-6", "IPv6", "fd00::1")).unwrap();
-    let ran = run_as_shipped(world, &SHIPPED, &[]);
+    let ran = run_as_shipped(world, &[]);
     world.add_service("default", "web", &json!({}));
     addressed(world, "web").await;
     if !eips.is_empty() {
@@ -109,5 +85,5 @@ async fn everything_works_with_the_shipped_rights_and_each_of_our_own_is_needed(
     for (group, resource) in [("", "services"), ("discovery.k8s.io", "endpointslices")] {
         all.insert((group.to_owned(), resource.to_owned(), "create".to_owned()));
     }
-    each_is_needed(&SHIPPED, &all);
+    each_is_needed::<Metal>(&all);
 }

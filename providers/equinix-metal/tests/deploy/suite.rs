@@ -1,3 +1,3 @@
 //! What every provider must pass.
 
-provider_suite::shipped!(crate::harness::Metal, crate::SHIPPED);
+provider_suite::shipped!(crate::harness::Metal);

@@ -9,13 +9,17 @@
 
 use axum::Router;
 use cloud_http::Transport;
+use cloud_provider::rbac::Rule;
 use cloud_sim::{Front, Network};
 use equinix_metal::EquinixMetal;
 use equinix_metal::config::Config;
+use equinix_metal::config::table::SETTINGS;
 use equinix_metal_sim::{
     API_HOST, API_KEY, IAM_HOST, LB_HOST, MetalSim, OTHER_API_KEY, OTHER_PROJECT_ID, PROJECT_ID, Settings,
 };
 use kit::Clock;
+use provider_suite::rights::rule;
+use provider_suite::shipped::{Shipped, Workload};
 use provider_suite::{Bound, Provider};
 pub use provider_suite::{Ran, client, merge, minutes, seconds};
 use serde_json::{Value, json};
@@ -30,6 +34,28 @@ pub struct Metal;
 const PAGE: usize = 100;
 const PASSWORD: &str = "Planted0BgpPass9";
 
+/// In the whole cluster, beyond what every manager may.
+const OWN: &[Rule] = &[
+    // The UID of kube-system is the cluster's name in the account.
+    rule("", "namespaces", &["get"]),
+    // Addresses are written to Services, and the control plane has one of its own.
+    rule("", "services", &["get", "create", "patch"]),
+    rule(
+        "discovery.k8s.io",
+        "endpointslices",
+        &["list", "watch", "create", "patch", "delete"],
+    ),
+    // MetalLB up to 0.12 reads its configuration here, in whatever namespace it is.
+    rule("", "configmaps", &["get", "patch"]),
+    rule("metallb.io", "ipaddresspools", &["list", "create", "patch", "delete"]),
+    rule("metallb.io", "bgppeers", &["list", "create", "patch", "delete"]),
+    rule(
+        "metallb.io",
+        "bgpadvertisements",
+        &["list", "create", "patch", "delete"],
+    ),
+];
+
 impl Provider for Metal {
     const NAME: &'static str = "equinixmetal";
     const FOREIGN: &'static [&'static str] = &[
@@ -38,6 +64,23 @@ impl Provider for Metal {
         "phoenixnap://60c100000000000000000000",
         "some-vm-17",
     ];
+    /// Names, labels and the command are those of `deploy/template/deployment.yaml` of the Go program, so that applying this
+    /// replaces that.
+    const SHIPPED: Shipped = Shipped {
+        name: "cloud-provider-equinix-metal",
+        provider: Self::NAME,
+        folder: "equinix-metal",
+        account: "cloud-provider-equinix-metal",
+        role: "cloud-provider-equinix-metal",
+        autoupdate: false,
+        secret: "metal-cloud-config",
+        workload: Workload::DaemonSet,
+        own: OWN,
+        settings: || SETTINGS.iter().map(|setting| setting.key).collect(),
+        // The older spelling of the key may be given.
+        unsuggested: &["config.projectId"],
+        helm: &["--set=config.apiKey=k,config.projectID=p"],
+    };
     const LISTS: &'static str = "list devices";
     const MACHINES: &'static str = "/devices";
     const ENDPOINTS: &'static [(&'static str, &'static str)] = &[("GET", "/devices")];

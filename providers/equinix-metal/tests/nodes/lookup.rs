@@ -1,27 +1,12 @@
 //! Which device a node is, and what does not count as its absence.
 
-use std::sync::Arc;
-
 use cloud_provider::data::{Address, Node};
-use cloud_provider::{Cloud as _, Sighting, Unknown};
+use cloud_provider::{Sighting, Unknown};
 use equinix_metal_sim::{Gone, OTHER_API_KEY, OTHER_PROJECT_ID, Settings};
 use kit::Class;
 use serde_json::json;
 
 use crate::harness::World;
-
-fn node(name: &str, provider_id: &str) -> Arc<Node> {
-    Arc::new(Node {
-        name: name.to_owned(),
-        provider_id: provider_id.to_owned(),
-        ..Node::default()
-    })
-}
-
-async fn see(world: &World, node: Arc<Node>) -> Sighting {
-    let cloud = world.cloud();
-    cloud.instances().unwrap().look_up(&[node]).await.unwrap().remove(0)
-}
 
 fn id_of(sighting: &Sighting) -> &str {
     match sighting {
@@ -49,9 +34,9 @@ async fn the_eleventh_device_is_found_as_well_as_the_first() {
     for n in 0..35 {
         world.sim.add_device(&format!("n{n}"));
     }
-    let cloud = world.cloud();
-    let nodes: Vec<_> = (0..35).map(|n| node(&format!("n{n}"), "")).collect();
-    let seen = cloud.instances().unwrap().look_up(&nodes).await.unwrap();
+    let names: Vec<String> = (0..35).map(|n| format!("n{n}")).collect();
+    let nodes: Vec<_> = names.iter().map(|name| (name.as_str(), "")).collect();
+    let seen = world.look_up_all(&nodes).await;
     assert!(seen.iter().all(|seen| matches!(seen, Sighting::Running(_))));
     assert_eq!(world.sent(), 4, "one request a page");
 }
@@ -62,16 +47,16 @@ async fn an_active_device_is_preferred_and_two_are_a_problem() {
     let first = world.sim.add_device("twin");
     world.sim.set_device_state(&first, "deprovisioning").unwrap();
     assert!(matches!(
-        see(&world, node("twin", "")).await,
+        world.look_up("twin", "").await,
         Sighting::Unknown(Unknown::NoMatch)
     ));
     let second = world.sim.add_device("twin");
-    assert_eq!(id_of(&see(&world, node("twin", "")).await), second);
+    assert_eq!(id_of(&world.look_up("twin", "").await), second);
     let third = world.sim.add_device("twin");
     world.sim.set_device_state(&third, "inactive").unwrap();
-    assert_eq!(id_of(&see(&world, node("twin", "")).await), second);
+    assert_eq!(id_of(&world.look_up("twin", "").await), second);
     world.sim.set_device_state(&third, "active").unwrap();
-    let seen = see(&world, node("twin", "")).await;
+    let seen = world.look_up("twin", "").await;
     assert_eq!(class_of(&seen), Class::Invalid);
     let Sighting::Unknown(Unknown::Failed(error)) = seen else {
         unreachable!()
@@ -99,9 +84,9 @@ async fn a_node_called_otherwise_than_its_device_is_found_by_its_address() {
         addresses: vec![Address::internal(private)],
         ..Node::default()
     };
-    assert_eq!(id_of(&see(&world, Arc::new(named)).await), id);
+    assert_eq!(id_of(&world.try_look_up(vec![named]).await.unwrap()[0]), id);
     assert!(matches!(
-        see(&world, node("worker-b", "")).await,
+        world.look_up("worker-b", "").await,
         Sighting::Unknown(Unknown::NoMatch)
     ));
 }
@@ -111,7 +96,7 @@ async fn that_the_key_may_not_see_a_device_never_makes_it_gone() {
     let mut world = World::new();
     let theirs = world.sim.add_device("theirs");
     world.configure(json!({"apiKey": OTHER_API_KEY, "projectID": OTHER_PROJECT_ID}));
-    let seen = see(&world, node("theirs", &format!("equinixmetal://{theirs}"))).await;
+    let seen = world.look_up("theirs", &format!("equinixmetal://{theirs}")).await;
     assert_eq!(class_of(&seen), Class::Unauthorized);
 }
 
@@ -129,7 +114,7 @@ async fn a_device_that_failed_is_gone_only_when_the_api_says_so() {
         world.sim.set_device_state(&id, "failed").unwrap();
         crate::harness::minutes(1).await;
         world.sim.set_device_state(&id, "deleted").ok();
-        let seen = see(&world, node("n", &format!("equinixmetal://{id}"))).await;
+        let seen = world.look_up("n", &format!("equinixmetal://{id}")).await;
         if expected {
             assert!(matches!(seen, Sighting::Gone), "{seen:?}");
         } else {

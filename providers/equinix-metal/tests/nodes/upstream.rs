@@ -1,7 +1,5 @@
 //! The cases of `metal/cloud_test.go` and `metal/devices_test.go` of the Go program, asked as the controllers ask.
 
-use std::sync::Arc;
-
 use cloud_provider::data::Node;
 use cloud_provider::names::ANNOTATION_PROVIDED_NODE_IP;
 use cloud_provider::{Cloud, Sighting, Unknown};
@@ -11,25 +9,6 @@ use crate::harness::World;
 
 /// An ID that no device has.
 const NOBODY: &str = "00000000-0000-4000-8000-00000000dead";
-
-/// What the provider says about one node.
-async fn seen(world: &World, name: &str, provider_id: &str) -> Sighting {
-    seen_node(
-        world,
-        Node {
-            name: name.to_owned(),
-            provider_id: provider_id.to_owned(),
-            ..Node::default()
-        },
-    )
-    .await
-}
-
-async fn seen_node(world: &World, node: Node) -> Sighting {
-    let cloud = world.cloud();
-    let answer = cloud.instances().unwrap().look_up(&[Arc::new(node)]).await;
-    answer.unwrap().remove(0)
-}
 
 /// A sighting in a word, or the addresses.
 fn tell(sighting: &Sighting) -> String {
@@ -98,13 +77,13 @@ async fn addresses_types_zones_and_existence_are_told_as_by_the_original() {
     ] {
         cases += 1;
         assert_eq!(
-            tell(&seen(&world, name, &provider_id).await),
+            tell(&world.look_up(name, &provider_id).await),
             expected,
             "{name} {provider_id}"
         );
     }
     // The original asks the same of each of its methods; here one look-up answers them all.
-    let Sighting::Running(metadata) = seen(&world, "known", "").await else {
+    let Sighting::Running(metadata) = world.look_up("known", "").await else {
         panic!("it runs")
     };
     assert_eq!(metadata.provider_id, format!("equinixmetal://{id}"));
@@ -124,7 +103,7 @@ async fn the_address_that_kubelet_was_given_comes_first() {
         ..Node::default()
     };
     assert_eq!(
-        tell(&seen_node(&world, node).await),
+        tell(&world.try_look_up(vec![node]).await.unwrap()[0]),
         format!("Hostname=known InternalIP=10.100.0.1 ExternalIP={public} InternalIP={private}")
     );
 }
@@ -145,7 +124,7 @@ async fn a_device_that_is_off_is_off_and_any_other_is_not() {
         world.sim.set_device_state(&id, state).unwrap();
         for provider_id in [format!("equinixmetal://{id}"), format!("packet://{id}"), id.clone()] {
             cases += 1;
-            let seen = seen(&world, "x", &provider_id).await;
+            let seen = world.look_up("x", &provider_id).await;
             assert_eq!(
                 matches!(seen, Sighting::ShutDown),
                 expected,
