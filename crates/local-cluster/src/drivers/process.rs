@@ -92,6 +92,19 @@ impl Process {
         serde_json::from_slice(&std::fs::read(self.dir.join("cluster.json")).ok()?).ok()
     }
 
+    /// The same for whoever builds on it. A damaged file is an error then: a new one would begin with other ports and no data.
+    fn kept_whole(&self) -> Result<Option<Kept>, Error> {
+        let path = self.dir.join("cluster.json");
+        match std::fs::read(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::files("read", path)(error)),
+            Ok(text) => {
+                let kept = serde_json::from_slice(&text).map_err(|error| Error::files("read", path)(error.into()));
+                kept.map(Some)
+            }
+        }
+    }
+
     fn part(&self, name: &'static str) -> Daemon<'_> {
         Daemon::new(&self.dir, name)
     }
@@ -347,7 +360,7 @@ impl Driver for Process {
 
     async fn resume(&self, _sight: &Sight, config: &ClusterConfig, limit: Duration) -> Result<(), Error> {
         let section = config.process.clone().unwrap_or_default();
-        self.run(&section, self.kept(), limit).await
+        self.run(&section, self.kept_whole()?, limit).await
     }
 
     async fn halt(&self, _sight: &Sight, limit: Duration) -> Result<(), Error> {

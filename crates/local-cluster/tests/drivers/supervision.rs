@@ -409,3 +409,23 @@ async fn paths_mean_the_same_in_every_directory() {
     );
     manager.destroy().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_damaged_plan_is_told_and_not_replaced() {
+    let world = started().await;
+    let manager = world.manager("process", "dev");
+    manager.stop().await.unwrap();
+    let plan = world.path(DIR).join("cluster.json");
+    let whole = std::fs::read(&plan).unwrap();
+    std::fs::write(&plan, &whole[..whole.len() / 2]).unwrap();
+    let error = manager.start(&config("")).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Files);
+    assert!(error.to_string().contains("cluster.json"), "{error}");
+    assert_eq!(std::fs::read(&plan).unwrap(), whole[..whole.len() / 2]);
+    std::fs::write(&plan, &whole).unwrap();
+    manager.start(&config("")).await.unwrap();
+    manager.stop().await.unwrap();
+    std::fs::write(&plan, "").unwrap();
+    manager.destroy().await.unwrap();
+    assert!(!world.path(DIR).exists(), "it can be given up");
+}
