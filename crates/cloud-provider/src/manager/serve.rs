@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -24,8 +24,10 @@ mod tls;
 pub(crate) use listen::listen;
 pub(crate) use tls::{Source, Tls};
 
-/// How long a client may take to greet.
-const HANDSHAKE: Duration = Duration::from_secs(32);
+/// How long a client may take to greet, and to say what it wants: as long as upstream's may.
+const PATIENCE: Duration = Duration::from_secs(32);
+/// How often a client on whose connection many requests can be under way is asked whether it is still there.
+const ASK: Duration = Duration::from_secs(90);
 /// How long answers under way may take once the server is told to stop.
 const GRACE: Duration = Duration::from_secs(2);
 /// Why nothing is served.
@@ -94,7 +96,7 @@ pub(crate) async fn serve(listener: TcpListener, tls: Tls, reload: Reload, route
 
 async fn connection(tls: Arc<Tls>, stream: TcpStream, router: Router, stop: CancellationToken) {
     let acceptor = TlsAcceptor::from(Arc::clone(&tls.config));
-    let stream = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+    let stream = match tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return debug!(%error, "TLS handshake failed"),
         Err(_) => return,
@@ -110,7 +112,9 @@ async fn connection(tls: Arc<Tls>, stream: TcpStream, router: Router, stop: Canc
         }
         request
     });
-    let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+    let mut builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(ASK);
     let served = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     let mut served = std::pin::pin!(served);
     tokio::select! {

@@ -198,3 +198,37 @@ fn whose_authority_vouches_decides_whether_it_is_a_person_or_a_proxy() {
         assert_eq!(who(&[]), (None, None));
     }
 }
+
+#[tokio::test]
+async fn whoever_connects_and_does_not_say_what_he_wants_is_sent_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let bind: IpAddr = "127.0.0.1".parse().unwrap();
+    let flags = parsed(&[format!("--cert-dir={}", dir.path().display())]);
+    let source = Source::new(&flags, bind);
+    let tls = source.read(&Authorities::default()).unwrap();
+    let reload = Reload {
+        every: Duration::from_hours(1),
+        read: Box::new(move || source.read(&Authorities::default())),
+    };
+    let listener = listen(SocketAddr::new(bind, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    let served = tokio::spawn(serve(listener, tls, reload, whoami(), stop.clone()));
+    let trusted = std::fs::read(dir.path().join(FILES[0])).unwrap();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(trusting(&trusted).with_no_client_auth()));
+    let stream = TcpStream::connect(address).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut stream = connector.connect(name, stream).await.unwrap();
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n")
+        .await
+        .unwrap();
+    stream.flush().await.unwrap();
+    // From here on time passes as fast as nothing happens.
+    tokio::time::pause();
+    let mut rest = Vec::new();
+    let closed = tokio::time::timeout(PATIENCE + Duration::from_secs(5), stream.read_to_end(&mut rest)).await;
+    assert!(closed.is_ok(), "it is still waited for");
+    stop.cancel();
+    served.await.unwrap();
+}
