@@ -1,6 +1,5 @@
 //! Why a node does not speak BGP.
 
-use http::StatusCode;
 use kit::Class;
 
 use crate::client::MetalError;
@@ -93,7 +92,7 @@ impl BgpError {
     pub(super) fn of_the_api(&self) -> Option<&MetalError> {
         match self {
             Self::Session { source, .. } | Self::Neighbors { source, .. } | Self::Network { source, .. } => {
-                Some(source).filter(|it| it.class().is_temporary() || it.status() == Some(StatusCode::UNAUTHORIZED))
+                Some(source).filter(|it| it.concerns_all())
             }
             _ => None,
         }

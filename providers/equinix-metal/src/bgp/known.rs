@@ -96,7 +96,7 @@ impl Memory {
                     let seen = seen.as_ref();
                     seen.is_some_and(|seen| seen.known.is_ok() && seen.at < sessions.at)
                 });
-                !spoke_before || sessions.has(device)
+                !spoke_before || sessions.of(device) != Some(false)
             });
         });
     }

@@ -5,7 +5,7 @@ use secrecy::SecretString;
 
 use super::error::BgpError;
 use super::survey::{Networks, Sessions, is_ipv4, private_network};
-use crate::client::{BgpNeighbor, MetalClient};
+use crate::client::{BgpNeighbor, MetalClient, MetalError};
 
 /// A node's BGP sessions.
 #[derive(Clone, Debug)]
@@ -42,7 +42,11 @@ pub(super) async fn look(
     sessions: &Sessions,
     networks: Option<&Networks>,
 ) -> Result<(Peering, Session), BgpError> {
-    let session = if sessions.has(device) {
+    let found = match sessions.of(device) {
+        Some(found) => found,
+        None => has_session(client, node, device).await?,
+    };
+    let session = if found {
         Session::Found
     } else {
         make_session(client, node, device).await?
@@ -68,18 +72,24 @@ pub(super) async fn look(
     Ok((peering(neighbor, network), session))
 }
 
+fn failed(node: &str, source: MetalError) -> BgpError {
+    let node = node.to_owned();
+    BgpError::Session { node, source }
+}
+
+async fn has_session(client: &MetalClient, node: &str, device: &str) -> Result<bool, BgpError> {
+    let sessions = client.bgp_sessions(device).await;
+    let sessions = sessions.map_err(|source| failed(node, source))?;
+    Ok(sessions.iter().any(is_ipv4))
+}
+
 async fn make_session(client: &MetalClient, node: &str, device: &str) -> Result<Session, BgpError> {
-    let failed = |source| BgpError::Session {
-        node: node.to_owned(),
-        source,
-    };
     let Err(error) = client.create_bgp_session(device, "ipv4").await else {
         return Ok(Session::Made);
     };
     // Refused because there is one already, or made although the answer was lost?
-    let sessions = client.bgp_sessions(device).await.map_err(failed)?;
-    match sessions.iter().any(is_ipv4) {
-        false => Err(failed(error)),
+    match has_session(client, node, device).await? {
+        false => Err(failed(node, error)),
         true if error.is_ambiguous() => Ok(Session::Made),
         true => Ok(Session::Found),
     }

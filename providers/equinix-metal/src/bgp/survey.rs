@@ -8,6 +8,7 @@ use std::time::Duration;
 use cloud_provider::fresh::Fresh;
 use cloud_provider::helpers::Cidr;
 use tokio::time::Instant;
+use tracing::debug;
 
 use crate::client::{BgpSession, Device, MetalClient, MetalError, MetalResult};
 
@@ -23,12 +24,15 @@ const FEW: usize = 2;
 pub(super) struct Sessions {
     /// When this was asked for.
     pub at: Instant,
-    devices: HashSet<String>,
+    /// Nothing where the API has no such list, or this key may not read it: the original never did.
+    devices: Option<HashSet<String>>,
 }
 
 impl Sessions {
-    pub fn has(&self, device: &str) -> bool {
-        self.devices.contains(device)
+    /// Whether a device had one; nothing when that has to be asked of the device.
+    pub fn of(&self, device: &str) -> Option<bool> {
+        let devices = self.devices.as_ref()?;
+        Some(devices.contains(device))
     }
 }
 
@@ -61,9 +65,20 @@ impl Survey {
     async fn sessions_of(&self, client: &MetalClient, age: Duration) -> MetalResult<Arc<Sessions>> {
         let ask = async {
             let at = Instant::now();
-            let sessions = client.project_bgp_sessions().await?;
-            let devices = sessions.iter().filter(|one| is_ipv4(one));
-            let devices = devices.map(|one| one.device.id().to_owned()).collect();
+            let devices = match client.project_bgp_sessions().await {
+                Ok(sessions) => {
+                    let devices = sessions.iter().filter(|one| is_ipv4(one));
+                    Some(devices.map(|one| one.device.id().to_owned()).collect())
+                }
+                Err(error) if error.concerns_all() => return Err(error),
+                Err(error) => {
+                    debug!(
+                        "devices are asked for their BGP sessions one by one: {}",
+                        kit::chain(&error)
+                    );
+                    None
+                }
+            };
             Ok(Sessions { at, devices })
         };
         self.sessions.get(age, ask).await

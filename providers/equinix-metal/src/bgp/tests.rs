@@ -334,6 +334,24 @@ async fn nodes_that_speak_go_on_while_the_api_is_away_and_wait_for_it_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_api_without_a_list_of_sessions_is_asked_device_by_device() {
+    for status in [403, 404] {
+        let world = World::new(5);
+        let fault = Fault::status(status).body(json!({"errors": ["no"]}));
+        let fault = fault.on("GET", "/projects/[^/]+/bgp/sessions$").always();
+        world.sim.front().inject(fault).unwrap();
+        let bgp = world.bgp();
+        bgp.enable_project().await.unwrap();
+        world.all_speak(&bgp).await;
+        assert_eq!(world.sim.bgp_sessions().len(), 5);
+        minutes(6).await;
+        world.asked();
+        world.all_speak(&bgp).await;
+        assert!(!world.asked().contains_key("POST devices/bgp/sessions"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_list_that_lacks_sessions_changes_nothing() {
     let world = World::new(5);
     let bgp = world.bgp();

@@ -37,6 +37,11 @@ impl MetalError {
         self.status() == Some(StatusCode::FORBIDDEN)
     }
 
+    /// Whether it is the API or the key that is not well, so that asking for something else would fail, too.
+    pub fn concerns_all(&self) -> bool {
+        self.class().is_temporary() || self.status() == Some(StatusCode::UNAUTHORIZED)
+    }
+
     /// The status of the answer, if there was one with an error status.
     pub fn status(&self) -> Option<StatusCode> {
         self.0.status()
