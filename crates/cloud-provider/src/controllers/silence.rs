@@ -109,7 +109,9 @@ impl Silence {
 
     /// What somebody should know, if the cloud could not tell about some nodes for long.
     pub(super) fn complaint(&self) -> Option<String> {
-        let is_long = |untold: &&Untold| untold.times >= OFTEN && untold.since.elapsed() >= LONG;
+        // Asked seldom, it may have been bad luck twice, unless it is the cloud that wants to be asked seldom.
+        let is_sure = |untold: &Untold| untold.times >= OFTEN || untold.wish.as_ref().and_then(Wish::again).is_some();
+        let is_long = |untold: &&Untold| untold.since.elapsed() >= LONG && is_sure(untold);
         let mut long: Vec<&Untold> = self.nodes.values().filter(is_long).collect();
         long.sort_by(|a, b| a.name.cmp(&b.name));
         let first = long.first()?;
@@ -201,5 +203,11 @@ mod tests {
         tokio::time::advance(Duration::from_hours(1)).await;
         silence.told(&node("a"), &failed(None));
         assert!(silence.complaint().is_none());
+        silence.told(&node("b"), &failed(Some(600)));
+        tokio::time::advance(LONG).await;
+        assert!(
+            silence.complaint().expect("one node").contains("became of b;"),
+            "the cloud refuses to tell for that long"
+        );
     }
 }

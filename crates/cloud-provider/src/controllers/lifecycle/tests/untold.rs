@@ -109,9 +109,14 @@ async fn one_node_that_the_cloud_wants_to_be_left_alone_about_does_not_hold_up_t
     seconds(290).await;
     assert_eq!(asked("i-n0"), 1);
     assert!(asked("i-n1") > 5 && world.node("n2").is_none());
+    let text = process.shared.alarms.active()[UNTOLD].clone();
+    assert!(
+        text.contains("what became of n0;"),
+        "it could not be told for nearly ten minutes: {text}"
+    );
     minutes(2).await;
     assert!(asked("i-n0") > 1 && world.node("n0").is_some());
-    assert!(process.shared.alarms.active().is_empty(), "it was asked once only");
+    assert!(process.shared.alarms.active().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
