@@ -186,9 +186,10 @@ impl Instances for Shed {
     async fn look_up(&self, nodes: &[Arc<Node>]) -> Result<Vec<Sighting>, CloudError> {
         let mut seen = Vec::with_capacity(nodes.len());
         for node in nodes {
+            let ask = Box::pin(self.list());
             let listed = match self.habit {
-                Habit::Greedy => self.listed.now(self.list()).await,
-                _ => self.listed.get(FRESH, self.list()).await,
+                Habit::Greedy => self.listed.now(ask).await,
+                _ => self.listed.get(FRESH, ask).await,
             };
             let machines = match listed {
                 Err(_) if self.habit == Habit::Rash => Arc::default(),
