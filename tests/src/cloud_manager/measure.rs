@@ -9,8 +9,6 @@ use super::{Bound, CloudFront, Cluster, Figures, Machine, Manager, Subject, with
 
 /// Longer than this nothing is waited for.
 const PATIENCE: Duration = Duration::from_mins(3);
-/// What a process may take to start, win the election, list the cluster and ask the cloud.
-const START: f64 = 0.5;
 const MB: f64 = 1e6;
 
 /// A cluster and a cloud for one subject.
@@ -99,6 +97,12 @@ pub async fn nodes(subject: &Subject, count: usize, figures: &mut Figures) -> f6
     let writes = alone.two_writes_each(&machines).await.as_secs_f64();
     drop(alone);
 
+    // What any number of nodes costs: a process that starts, wins the election, lists the cluster, asks the cloud.
+    let one = {
+        let world = World::new(subject, 1, false).await;
+        let manager = world.start("manager", &[]);
+        world.initialised(&manager).await.as_secs_f64()
+    };
     let world = World::new(subject, count, false).await;
     let mut manager = world.start("manager", &[]);
     let took = world.initialised(&manager).await.as_secs_f64();
@@ -109,7 +113,8 @@ pub async fn nodes(subject: &Subject, count: usize, figures: &mut Figures) -> f6
         1000 => "149 s (10.4 s)",
         _ => "",
     };
-    let most = Bound::AtMost(1.5 * writes + START);
+    let further_pages = (pages(count) - 1.0) * super::front::DELAY.as_secs_f64();
+    let most = Bound::AtMost(1.5 * writes + one + further_pages);
     figures.add(
         "two writes per node, API server alone",
         count,
@@ -117,6 +122,7 @@ pub async fn nodes(subject: &Subject, count: usize, figures: &mut Figures) -> f6
         "",
         Bound::None,
     );
+    figures.add("one node initialised", 1, (one, "s"), "", Bound::AtMost(0.5));
     figures.add("all nodes initialised", count, (took, "s"), go, most);
     let most = Bound::AtMost(pages(count) + 3.0);
     figures.add(
