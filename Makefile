@@ -80,7 +80,8 @@ bench: dist
 		$(CURDIR)/$(DIST)/bin/kontainer-engine-driver-rackspacespot-linux-$(HOST_ARCH)
 	cargo build --profile dist -p cloud-provider --example depot
 	cargo bench -p roadstead-tests --bench cloud_manager -- framework=$(CURDIR)/target/dist/examples/depot \
-		equinix-metal=$(CURDIR)/$(DIST)/bin/cloud-provider-equinix-metal-linux-$(HOST_ARCH)
+		equinix-metal=$(CURDIR)/$(DIST)/bin/cloud-provider-equinix-metal-linux-$(HOST_ARCH) \
+		phoenixnap=$(CURDIR)/$(DIST)/bin/cloud-provider-phoenixnap-linux-$(HOST_ARCH)
 
 # Images and manifests of the controller managers.
 -include $(wildcard deploy/*.mk)

@@ -17,15 +17,23 @@ use cloud_sim::secrets::leaks;
 use rackspace_spot_sim::{ACME_COLLEAGUE_TOKEN, ACME_TOKEN, FREDERICK_TOKEN, PENNILESS_TOKEN, REVOKED_TOKEN};
 
 /// Credentials of simulators that are sent in bodies, where no simulator notes them by itself.
-const KNOWN: [&str; 5] = [ACME_TOKEN, ACME_COLLEAGUE_TOKEN, FREDERICK_TOKEN, PENNILESS_TOKEN, REVOKED_TOKEN];
+const KNOWN: [&str; 5] = [
+    ACME_TOKEN,
+    ACME_COLLEAGUE_TOKEN,
+    FREDERICK_TOKEN,
+    PENNILESS_TOKEN,
+    REVOKED_TOKEN,
+];
 
 /// What must be among the evidence, or the search would be in vain: a kind, and a word that stands in it.
-const EXPECTED: [(&str, &str); 7] = [
+const EXPECTED: [(&str, &str); 9] = [
     ("log", "creating cloudspace"),
     ("log", "cloud_provider"),
     ("log", "kube_kit"),
     ("output", "roadstead engine"),
     ("output", "log in to Rackspace Spot"),
+    ("output", "local cluster: "),
+    ("output", "roadstead cluster start"),
     ("events", "\"kind\":\"Event\""),
     ("metrics", "leader_election_master_status"),
 ];
