@@ -12,12 +12,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use roadstead_tests::cloud_manager::{Bound, Figures, Subject, depot, equinix_metal, measure};
+use roadstead_tests::cloud_manager::{Bound, Figures, Subject, depot, equinix_metal, measure, phoenixnap};
 
 type Describe = fn(PathBuf) -> Subject;
 
 /// All subjects there are, by name.
-const SUBJECTS: [(&str, Describe); 2] = [("framework", depot::subject), ("equinix-metal", equinix_metal::subject)];
+const SUBJECTS: [(&str, Describe); 3] = [
+    ("framework", depot::subject),
+    ("equinix-metal", equinix_metal::subject),
+    ("phoenixnap", phoenixnap::subject),
+];
 
 #[tokio::main]
 async fn main() -> ExitCode {

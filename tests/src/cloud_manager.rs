@@ -19,6 +19,7 @@ pub mod equinix_metal;
 mod figures;
 mod front;
 pub mod measure;
+pub mod phoenixnap;
 mod process;
 mod subject;
 
