@@ -56,10 +56,7 @@ mod tests {
         assert_eq!((world.servers, &world.names), (7, &first.names));
         for (state, why) in [
             (json!([]), "the state must be an object"),
-            (
-                json!({"server": 7}),
-                "unknown field \"server\", known are ",
-            ),
+            (json!({"server": 7}), "unknown field \"server\", known are "),
             (json!({"servers": "x"}), "invalid type"),
         ] {
             let error = over(&first, state).unwrap_err().to_string();

@@ -10,6 +10,7 @@
 //! | [`Class`] | what a caller may do about an error |
 //! | [`fs::write_private`] | files that are whole and private, or not there |
 //! | [`Table`] | output for people |
+//! | [`lenient`] | reading what others write `null` into |
 //!
 //! ```
 //! use kit::go_duration;
@@ -23,6 +24,7 @@ pub mod exit;
 mod finding;
 pub mod fs;
 pub mod go_duration;
+pub mod lenient;
 mod progress;
 mod report;
 mod table;

@@ -12,7 +12,6 @@ mod exchange;
 mod guard;
 mod ips;
 mod lately;
-mod lenient;
 mod pages;
 mod types;
 

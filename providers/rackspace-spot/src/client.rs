@@ -19,4 +19,3 @@ pub use types::{
     OnDemandSpec, OnDemandStatus, Region, RegionSpec, Resources, ServerClass, ServerClassSpec, ServerClassStatus,
     SpotNodePool, SpotPricing, SpotSpec, SpotStatus, Taint,
 };
-pub(crate) use types::{lenient, secret};

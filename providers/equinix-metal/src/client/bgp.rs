@@ -2,11 +2,11 @@
 
 use cloud_http::path;
 use http::Method;
+use kit::lenient::list;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::lenient::list;
 use super::{BgpConfig, BgpNeighbor, BgpSession, MetalClient, MetalResult, timed};
 
 /// How the project is to speak BGP.

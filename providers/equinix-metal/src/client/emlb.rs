@@ -5,11 +5,11 @@ use std::fmt;
 use cloud_http::{Client, path};
 use cloud_provider::meter::Meter;
 use http::Method;
+use kit::lenient::{list, nullable};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::lenient::{list, nullable};
 use super::{MetalError, MetalResult, timed};
 
 /// The load balancers of one project. Clones share everything.

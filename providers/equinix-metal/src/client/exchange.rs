@@ -23,7 +23,7 @@ pub(super) struct Exchange {
 
 #[derive(Deserialize)]
 struct Grant {
-    #[serde(default, deserialize_with = "super::lenient::secret")]
+    #[serde(default, deserialize_with = "kit::lenient::secret")]
     access_token: Option<SecretString>,
     expires_in: Option<i64>,
 }

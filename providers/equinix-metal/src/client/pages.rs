@@ -2,11 +2,11 @@
 
 use cloud_http::Client;
 use http::Method;
+use kit::lenient::{list, nullable};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::PAGE;
-use super::lenient::{list, nullable};
 
 /// More pages than any project has; an API that never ends must not keep us for ever.
 const MOST_PAGES: u32 = 1000;

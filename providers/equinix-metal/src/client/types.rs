@@ -1,9 +1,8 @@
 //! What the API tells, cut down to what is read.
 
+use kit::lenient::{list, nullable, secret};
 use secrecy::SecretString;
 use serde::Deserialize;
-
-use super::lenient::{list, nullable, secret};
 
 /// A link to another object; its last part is that object's ID.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]

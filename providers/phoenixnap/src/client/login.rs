@@ -8,7 +8,7 @@ use http::{HeaderValue, Method, header};
 use jiff::SignedDuration;
 use kit::{Class, Clock};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 const OPERATION: &str = "log in to PhoenixNAP";
 /// What is asked for, as the original asks.
@@ -17,16 +17,11 @@ const SCOPES: &str = "bmc bmc.read tags tags.read";
 /// The answer of the login service.
 #[derive(Deserialize)]
 struct Grant {
-    #[serde(default, deserialize_with = "secret")]
+    #[serde(default, deserialize_with = "kit::lenient::secret")]
     access_token: Option<SecretString>,
     /// In seconds; without it only a refusal shows the end.
     #[serde(default)]
     expires_in: Option<i64>,
-}
-
-fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
-    let text = Option::<String>::deserialize(deserializer)?;
-    Ok(text.filter(|text| !text.is_empty()).map(SecretString::from))
 }
 
 /// Asks for tokens, with HTTP Basic.

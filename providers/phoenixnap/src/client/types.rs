@@ -2,16 +2,8 @@
 
 use std::fmt;
 
+use kit::lenient::{list, nullable};
 use serde::{Deserialize, Deserializer, Serialize};
-
-/// A field that is its default when it is `null`.
-fn nullable<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Default + Deserialize<'de>,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
 
 /// A server (`bmc/v1/servers`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -33,10 +25,10 @@ pub struct Server {
     #[serde(deserialize_with = "nullable")]
     pub location: String,
     /// Its addresses inside.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub private_ip_addresses: Vec<String>,
     /// Its addresses that the world can reach.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub public_ip_addresses: Vec<String>,
 }
 
@@ -96,7 +88,7 @@ pub struct IpBlock {
     /// What kind of thing that is; see [`IpBlock::is_on_public_network`].
     pub assigned_resource_type: Option<String>,
     /// What it bears.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub tags: Vec<TagValue>,
     /// When it was bought, as a time of RFC 3339.
     #[serde(deserialize_with = "nullable")]
@@ -235,10 +227,10 @@ pub struct PublicNetwork {
     #[serde(deserialize_with = "nullable")]
     pub status: String,
     /// Who is in it.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub memberships: Vec<Member>,
     /// Its blocks.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub ip_blocks: Vec<NetworkBlock>,
 }
 
@@ -259,7 +251,7 @@ pub struct PrivateNetwork {
     #[serde(deserialize_with = "nullable")]
     pub cidr: String,
     /// Who is in it.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub memberships: Vec<Member>,
 }
 
@@ -274,7 +266,7 @@ pub struct Member {
     #[serde(deserialize_with = "nullable")]
     pub resource_type: String,
     /// Its addresses there: each one, or `first - last`.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub ips: Vec<String>,
 }
 

@@ -261,7 +261,7 @@ impl SpotClient {
         #[derive(Default, Deserialize)]
         #[serde(default)]
         struct Data {
-            #[serde(deserialize_with = "super::secret")]
+            #[serde(deserialize_with = "kit::lenient::secret")]
             kubeconfig: Option<SecretString>,
         }
         // The refresh token stands in the body, so there must be one even where an id token came from outside.

@@ -24,7 +24,7 @@ fn namespace_of(id: &str) -> String {
 
 #[derive(Deserialize)]
 struct Page {
-    #[serde(default, deserialize_with = "super::lenient")]
+    #[serde(default, deserialize_with = "kit::lenient::nullable")]
     organizations: Vec<Entry>,
     #[serde(default)]
     next: Option<String>,
@@ -34,9 +34,9 @@ struct Page {
 
 #[derive(Deserialize)]
 struct Entry {
-    #[serde(default, deserialize_with = "super::lenient")]
+    #[serde(default, deserialize_with = "kit::lenient::nullable")]
     id: String,
-    #[serde(default, deserialize_with = "super::lenient")]
+    #[serde(default, deserialize_with = "kit::lenient::nullable")]
     name: String,
     #[serde(default)]
     display_name: Option<String>,

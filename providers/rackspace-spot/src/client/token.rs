@@ -43,11 +43,11 @@ impl Claims {
 /// The answer of the login service.
 #[derive(Deserialize)]
 struct Grant {
-    #[serde(default, deserialize_with = "super::secret")]
+    #[serde(default, deserialize_with = "kit::lenient::secret")]
     id_token: Option<SecretString>,
     expires_in: Option<i64>,
     /// Only when the service rotates refresh tokens.
-    #[serde(default, deserialize_with = "super::secret")]
+    #[serde(default, deserialize_with = "kit::lenient::secret")]
     refresh_token: Option<SecretString>,
 }
 

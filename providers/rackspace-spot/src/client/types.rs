@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use secrecy::SecretString;
-use serde::{Deserialize, Deserializer, Serialize};
+use kit::lenient::nullable;
+use serde::{Deserialize, Serialize};
 
 /// The names and marks of an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -17,10 +17,10 @@ pub struct Meta {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub namespace: String,
     /// Labels.
-    #[serde(deserialize_with = "lenient", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     /// Annotations.
-    #[serde(deserialize_with = "lenient", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
     /// When its deletion began; RFC 3339.
     #[serde(skip_serializing)]
@@ -36,7 +36,7 @@ pub struct CloudSpace {
     /// What was asked for.
     pub spec: CloudSpaceSpec,
     /// What is.
-    #[serde(skip_serializing, deserialize_with = "lenient")]
+    #[serde(skip_serializing, deserialize_with = "nullable")]
     pub status: CloudSpaceStatus,
 }
 
@@ -45,28 +45,28 @@ pub struct CloudSpace {
 #[serde(rename_all = "camelCase", default)]
 pub struct CloudSpaceSpec {
     /// Always `gen2` for new ones; immutable.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub deployment_type: String,
     /// Always `default`.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub cloud: String,
     /// Immutable.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub region: String,
     /// URL that is told of preemptions.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub webhook: String,
     /// `calico`, `cilium` or `byocni`; immutable.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub cni: String,
     /// Full version; a change is an upgrade.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub kubernetes_version: String,
     /// Whether the control plane is highly available.
-    #[serde(rename = "HAControlPlane", deserialize_with = "lenient")]
+    #[serde(rename = "HAControlPlane", deserialize_with = "nullable")]
     pub ha_control_plane: bool,
     /// Sent as the official SDK does; the published schema does not have it.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub gpu_enabled: bool,
 }
 
@@ -75,19 +75,19 @@ pub struct CloudSpaceSpec {
 #[serde(rename_all = "camelCase", default)]
 pub struct CloudSpaceStatus {
     /// `Provisioning`, `Ready`, `Upgrading`, `NoWinningBids`, `Error`, `Deleting`, …
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub phase: String,
     /// Why; free text, also during normal work.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub reason: String,
     /// Host of the API server, without scheme; empty until the control plane is up.
-    #[serde(rename = "APIServerEndpoint", deserialize_with = "lenient")]
+    #[serde(rename = "APIServerEndpoint", deserialize_with = "nullable")]
     pub api_server_endpoint: String,
     /// The version that runs.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub current_kubernetes_version: String,
     /// How far an upgrade is.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub upgrade_phase: String,
 }
 
@@ -100,7 +100,7 @@ pub struct SpotNodePool {
     /// What was asked for.
     pub spec: SpotSpec,
     /// What is.
-    #[serde(skip_serializing, deserialize_with = "lenient")]
+    #[serde(skip_serializing, deserialize_with = "nullable")]
     pub status: SpotStatus,
 }
 
@@ -109,28 +109,28 @@ pub struct SpotNodePool {
 #[serde(rename_all = "camelCase", default)]
 pub struct SpotSpec {
     /// Kind of machine; immutable.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub server_class: String,
     /// How many; always required.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub desired: i64,
     /// US dollars per hour and machine.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub bid_price: String,
     /// Whose nodes they become; immutable.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub cloud_space: String,
     /// Whether the number follows the load.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub autoscaling: Option<Autoscaling>,
     /// Labels of its nodes.
-    #[serde(deserialize_with = "lenient", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "BTreeMap::is_empty")]
     pub custom_labels: BTreeMap<String, String>,
     /// Annotations of its nodes.
-    #[serde(deserialize_with = "lenient", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "BTreeMap::is_empty")]
     pub custom_annotations: BTreeMap<String, String>,
     /// Taints of its nodes.
-    #[serde(deserialize_with = "lenient", skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
     pub custom_taints: Vec<Taint>,
 }
 
@@ -139,10 +139,10 @@ pub struct SpotSpec {
 #[serde(rename_all = "camelCase", default)]
 pub struct SpotStatus {
     /// Free text; never branch on it.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub bid_status: String,
     /// Machines won.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub won_count: i64,
 }
 
@@ -151,13 +151,13 @@ pub struct SpotStatus {
 #[serde(rename_all = "camelCase", default)]
 pub struct Autoscaling {
     /// Whether it does. At most one pool of a cloudspace may.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub enabled: bool,
     /// Not fewer than this.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub min_nodes: i64,
     /// Not more than this.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub max_nodes: i64,
 }
 
@@ -167,7 +167,7 @@ pub struct Taint {
     /// Its key.
     pub key: String,
     /// Its value, may be empty.
-    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "String::is_empty")]
+    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
     pub value: String,
     /// What it does.
     pub effect: Effect,
@@ -193,7 +193,7 @@ pub struct OnDemandNodePool {
     /// What was asked for.
     pub spec: OnDemandSpec,
     /// What is.
-    #[serde(skip_serializing, deserialize_with = "lenient")]
+    #[serde(skip_serializing, deserialize_with = "nullable")]
     pub status: OnDemandStatus,
 }
 
@@ -202,22 +202,22 @@ pub struct OnDemandNodePool {
 #[serde(rename_all = "camelCase", default)]
 pub struct OnDemandSpec {
     /// Kind of machine; immutable.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub server_class: String,
     /// How many.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub desired: i64,
     /// Whose nodes they become; immutable.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub cloud_space: String,
     /// Labels of its nodes.
-    #[serde(deserialize_with = "lenient", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "BTreeMap::is_empty")]
     pub custom_labels: BTreeMap<String, String>,
     /// Annotations of its nodes.
-    #[serde(deserialize_with = "lenient", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "BTreeMap::is_empty")]
     pub custom_annotations: BTreeMap<String, String>,
     /// Taints of its nodes.
-    #[serde(deserialize_with = "lenient", skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
     pub custom_taints: Vec<Taint>,
 }
 
@@ -226,10 +226,10 @@ pub struct OnDemandSpec {
 #[serde(rename_all = "camelCase", default)]
 pub struct OnDemandStatus {
     /// Free text; never branch on it.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub reserved_status: String,
     /// Machines there.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub reserved_count: i64,
 }
 
@@ -240,7 +240,7 @@ pub struct Region {
     /// Its name.
     pub metadata: Meta,
     /// About it.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub spec: RegionSpec,
 }
 
@@ -249,10 +249,10 @@ pub struct Region {
 #[serde(default)]
 pub struct RegionSpec {
     /// ISO 3166 alpha-3.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub country: String,
     /// For people.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub description: String,
 }
 
@@ -263,10 +263,10 @@ pub struct ServerClass {
     /// Its name.
     pub metadata: Meta,
     /// About it.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub spec: ServerClassSpec,
     /// Its market.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub status: ServerClassStatus,
 }
 
@@ -282,19 +282,19 @@ impl ServerClass {
 #[serde(rename_all = "camelCase", default)]
 pub struct ServerClassSpec {
     /// New pools can be made of it when this is `available`.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub availability: String,
     /// Where it is.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub region: String,
     /// The lowest bid taken.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub min_bid_price_per_hour: String,
     /// What a machine costs that is bought.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub on_demand_pricing: OnDemandPricing,
     /// What a machine has.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub resources: Resources,
 }
 
@@ -303,10 +303,10 @@ pub struct ServerClassSpec {
 #[serde(default)]
 pub struct OnDemandPricing {
     /// US dollars.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub cost: String,
     /// For how long, as a Go duration; an hour where it is empty.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub interval: String,
 }
 
@@ -315,13 +315,13 @@ pub struct OnDemandPricing {
 #[serde(default)]
 pub struct Resources {
     /// Processors.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub cpu: String,
     /// Such as `3.75GB`.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub memory: String,
     /// Empty where it has none.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub gpu: String,
 }
 
@@ -330,7 +330,7 @@ pub struct Resources {
 #[serde(rename_all = "camelCase", default)]
 pub struct ServerClassStatus {
     /// Prices of the last auction.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub spot_pricing: SpotPricing,
 }
 
@@ -339,18 +339,6 @@ pub struct ServerClassStatus {
 #[serde(rename_all = "camelCase", default)]
 pub struct SpotPricing {
     /// What machines cost now.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     pub market_price_per_hour: String,
-}
-
-/// Reads a secret; `null` is none.
-pub(crate) fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
-    Ok(Option::<String>::deserialize(deserializer)?.map(SecretString::from))
-}
-
-/// Reads `null` as the empty value: Go writes empty maps and lists that way.
-pub(crate) fn lenient<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }

@@ -101,11 +101,11 @@ struct UserEntry {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct User {
-    #[serde(default, deserialize_with = "crate::client::secret")]
+    #[serde(default, deserialize_with = "kit::lenient::secret")]
     token: Option<SecretString>,
     #[serde(default)]
     client_certificate_data: Option<String>,
-    #[serde(default, deserialize_with = "crate::client::secret")]
+    #[serde(default, deserialize_with = "kit::lenient::secret")]
     client_key_data: Option<SecretString>,
 }
 

@@ -1,5 +1,6 @@
 //! Whether a cluster's API server answers to our credentials, and whether it has nodes.
 
+use kit::lenient::nullable;
 use kit::{Class, go_duration};
 use kontainer_engine::DriverError;
 use kube::api::ListParams;
@@ -11,19 +12,18 @@ use super::observe::{LivePool, total};
 use super::session::Session;
 use super::state::{NodesReady, State};
 use super::wait::{self, explain_bids};
-use crate::client::lenient;
 
 /// A node, as far as it matters here.
 #[derive(Deserialize)]
 struct Node {
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "nullable")]
     status: NodeStatus,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct NodeStatus {
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     conditions: Vec<Condition>,
 }
 
@@ -35,9 +35,9 @@ struct Condition {
 
 #[derive(Deserialize)]
 struct Nodes {
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "nullable")]
     items: Vec<Node>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "nullable")]
     metadata: Page,
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use kit::lenient::nullable;
 use kontainer_engine::wire::Default as FlagDefault;
 use kontainer_engine::{Call, DriverFlags};
 use secrecy::SecretString;
@@ -17,7 +18,6 @@ use serde::Deserialize;
 use super::access;
 use super::options as o;
 use crate::Settings;
-use crate::client::lenient;
 
 const PATH: &str = "/api/v1/namespaces/cattle-system/secrets/rackspace-spot-credentials";
 /// How long Rancher's API server may take: whoever asks for the flags must not wait for it.
@@ -33,16 +33,16 @@ pub(super) struct Shared {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Secret {
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "nullable")]
     data: Data,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Data {
-    #[serde(deserialize_with = "crate::client::secret")]
+    #[serde(deserialize_with = "kit::lenient::secret")]
     org: Option<SecretString>,
-    #[serde(deserialize_with = "crate::client::secret")]
+    #[serde(deserialize_with = "kit::lenient::secret")]
     refresh_token: Option<SecretString>,
 }
 

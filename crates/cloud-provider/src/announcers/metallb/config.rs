@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use kit::lenient::nullable;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
@@ -95,10 +96,6 @@ pub struct Pool {
     /// Everything else.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
-}
-
-fn nullable<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
-    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 /// A password of digits is a number to YAML, and a text to MetalLB.

@@ -13,7 +13,7 @@ use crate::client::{Autoscaling, Taint};
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Stored {
     /// Only ever read: the state of old versions of the Go driver has it.
-    #[serde(skip_serializing, deserialize_with = "crate::client::secret")]
+    #[serde(skip_serializing, deserialize_with = "kit::lenient::secret")]
     refresh_token: Option<SecretString>,
     organization: String,
     cloudspace_name: String,
