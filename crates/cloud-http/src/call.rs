@@ -86,6 +86,15 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// What is asked for, in one text.
+    pub(crate) fn request(&self) -> String {
+        let mut text = format!("{} {}", self.method, self.path);
+        for (name, value) in &self.query {
+            text.extend(["&", name, "=", value]);
+        }
+        text
+    }
+
     /// Adds a query parameter.
     pub fn query(mut self, name: &str, value: impl Into<String>) -> Self {
         self.query.push((name.to_owned(), value.into()));

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tower::ServiceExt as _;
 
 use crate::error::Failure;
+use crate::patience::Patience;
 use crate::refusal::{self, Classify};
 use crate::retry::retry_after;
 use crate::transport::{at_proxy, never_connected, untrusted};
@@ -141,6 +142,7 @@ impl Builder {
             retry: self.retry,
             timeout: self.timeout,
             limit: self.limit,
+            patience: Patience::default(),
             max_reply: self.max_reply,
             user_agent,
             secrets: self.secrets,
@@ -162,6 +164,7 @@ struct Inner {
     retry: RetryPolicy,
     timeout: Duration,
     limit: Option<TokenBucket>,
+    patience: Patience,
     max_reply: usize,
     user_agent: HeaderValue,
     secrets: Secrets,
@@ -263,7 +266,18 @@ impl Client {
         let mut renewed = false;
         // Once a repeatable write may have taken effect, a later refusal does not prove that nothing was done.
         let mut ambiguous = false;
+        let request = call.request();
         loop {
+            if let Some(left) = self.0.patience.left(&request) {
+                let class = Class::Throttled { after: Some(left) };
+                if self.0.retry.attempts <= 1 || begun.elapsed() + left > self.0.retry.budget {
+                    let error = Error::of(call.operation, class, Failure::Held(left));
+                    return Err(error.ambiguous(ambiguous).after(attempts));
+                }
+                tokio::time::sleep(left).await;
+                // Somebody else may have been told to wait meanwhile.
+                continue;
+            }
             attempts += 1;
             let failed = match self.attempt(call).await {
                 Ok(reply) => match read(reply) {
@@ -427,6 +441,9 @@ impl Client {
             inner
                 .metrics
                 .record(call.operation, |operation| operation.throttled += 1);
+        }
+        if let (Some(after), true) = (after, class.is_temporary()) {
+            inner.patience.wish(call.request(), after);
         }
         let harmless = reply.status.is_client_error();
         let failure = Failure::Status {

@@ -31,6 +31,9 @@ pub enum Failure {
     /// The server's certificate is not trusted: the server never saw the request, and never will.
     #[error("the server is not trusted: {0}")]
     Untrusted(String),
+    /// An earlier one was told to wait, and this one does not wait so long: the server never saw the request.
+    #[error("the server asked to be left alone for another {}", kit::go_duration::format(*.0))]
+    Held(Duration),
     /// The connection broke before the answer was complete.
     #[error("the connection broke: {0}")]
     Broken(String),

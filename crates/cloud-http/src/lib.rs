@@ -40,6 +40,7 @@ mod client;
 mod error;
 mod limit;
 mod metrics;
+mod patience;
 mod redact;
 mod refusal;
 mod retry;

@@ -8,6 +8,9 @@ use jiff::fmt::rfc2822;
 use kit::{Backoff, Clock};
 
 /// How often and how patiently calls are repeated. Whether a repeat is safe is decided by the call and its failure.
+///
+/// What a server answered with `Retry-After` is not asked again before, by no call of the client and its clones: one that
+/// can wait so long does, another one fails at once as throttled.
 #[derive(Clone, Debug)]
 pub struct RetryPolicy {
     /// Requests in all, the first included. Default 5; 0 counts as 1.

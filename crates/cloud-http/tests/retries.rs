@@ -175,6 +175,69 @@ async fn a_server_that_asks_for_more_than_the_budget_is_not_waited_for() {
     assert_eq!(begun.elapsed(), Duration::ZERO);
 }
 
+/// A server that asks once, at the first request, to be left alone for so many seconds.
+fn busy(policy: RetryPolicy, seconds: &'static str) -> (Client, Arc<AtomicUsize>) {
+    client(policy, move |n| match n {
+        1 => Response::builder()
+            .status(429)
+            .header("retry-after", seconds)
+            .body(Body::empty())
+            .unwrap(),
+        _ => ok(""),
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_asks_again_in_the_place_of_who_was_told_to_wait() {
+    let (client, count) = busy(RetryPolicy::default(), "30");
+    let begun = Instant::now();
+    let told = tokio::spawn({
+        let client = client.clone();
+        async move { send(&client, Method::GET).await }
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(count.load(Ordering::SeqCst), 1);
+    // Another request is another matter.
+    client
+        .call("do it", Method::GET, "/x")
+        .query("page", "2")
+        .send()
+        .await
+        .unwrap();
+    client.call("do it", Method::GET, "/y").send().await.unwrap();
+    assert_eq!((count.load(Ordering::SeqCst), begun.elapsed().as_secs()), (3, 1));
+    send(&client, Method::GET).await.unwrap();
+    assert!(begun.elapsed() >= Duration::from_secs(30), "{:?}", begun.elapsed());
+    told.await.unwrap().unwrap();
+    let after = Instant::now();
+    send(&client, Method::GET).await.unwrap();
+    assert_eq!(after.elapsed(), Duration::ZERO, "the wait is over");
+    assert_eq!(count.load(Ordering::SeqCst), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_cannot_wait_so_long_is_told_without_asking() {
+    let (client, count) = busy(RetryPolicy::default(), "600");
+    send(&client, Method::POST).await.unwrap_err();
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let error = send(&client, Method::POST).await.unwrap_err();
+    assert_eq!(
+        error.class(),
+        Class::Throttled {
+            after: Some(Duration::from_mins(9))
+        }
+    );
+    assert!(
+        !error.is_ambiguous() && error.to_string().contains("left alone for another 9m0s"),
+        "{error}"
+    );
+    assert_eq!((count.load(Ordering::SeqCst), error.attempts()), (1, 0));
+    let (client, count) = busy(RetryPolicy::never(), "1");
+    send(&client, Method::GET).await.unwrap_err();
+    send(&client, Method::GET).await.unwrap_err();
+    assert_eq!(count.load(Ordering::SeqCst), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn waits_double_with_jitter_and_end_with_the_budget() {
     let policy = RetryPolicy {

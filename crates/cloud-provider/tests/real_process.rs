@@ -150,10 +150,16 @@ async fn a_manager_lives_and_dies_on_real_sockets() {
     ] {
         assert!(page.contains(text), "{text}: {page}");
     }
+    // Where what is logged is kept for a search, the log is not the manager's to change.
+    let kept = std::env::var_os("ROADSTEAD_EVIDENCE").is_some();
     for (token, level, answer) in [
         (None, "2", "HTTP/1.1 403"),
         (admin.as_deref(), "many", "HTTP/1.1 400"),
-        (admin.as_deref(), "2", "HTTP/1.1 200"),
+        (
+            admin.as_deref(),
+            "2",
+            if kept { "HTTP/1.1 400" } else { "HTTP/1.1 200" },
+        ),
     ] {
         let put = send(port, "/debug/flags/v", Some(level), token, &trusted)
             .await

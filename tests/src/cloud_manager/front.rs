@@ -28,8 +28,8 @@ struct Log {
     /// Every how-manieth request is throttled; none when zero.
     throttle: usize,
     throttled: usize,
-    /// What was throttled, and until when it is not to be asked again.
-    patience: HashMap<String, Instant>,
+    /// What was throttled: when that was told, and until when it is not to be asked again.
+    patience: HashMap<String, (Instant, Instant)>,
     too_early: Vec<String>,
 }
 
@@ -81,13 +81,19 @@ impl CloudFront {
         let mut log = self.log();
         let now = Instant::now();
         log.requests.push(line.clone());
-        if log.patience.remove(&line).is_some_and(|until| now < until) {
+        // Who asks while another one has not been told yet cannot know.
+        if log
+            .patience
+            .get(&line)
+            .is_some_and(|(told, until)| (*told..*until).contains(&now))
+        {
             log.too_early.push(line.clone());
         }
         let throttled = log.throttle > 0 && log.requests.len().is_multiple_of(log.throttle);
         if throttled {
             log.throttled += 1;
-            log.patience.insert(line, now + RETRY_AFTER);
+            let told = now + DELAY;
+            log.patience.insert(line, (told, told + RETRY_AFTER));
         }
         throttled
     }
