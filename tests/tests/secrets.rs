@@ -12,6 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use aho_corasick::AhoCorasick;
 use cloud_sim::evidence::PLANTED;
 use cloud_sim::secrets::leaks;
 use rackspace_spot_sim::{ACME_COLLEAGUE_TOKEN, ACME_TOKEN, FREDERICK_TOKEN, PENNILESS_TOKEN, REVOKED_TOKEN};
@@ -37,6 +38,9 @@ const EXPECTED: [(&str, &str); 9] = [
     ("events", "\"kind\":\"Event\""),
     ("metrics", "leader_election_master_status"),
 ];
+
+/// How a signed JSON web token begins, and much else that is JSON in base64.
+const TOKEN: &str = "eyJ";
 
 /// How private keys begin, as they are and in base64.
 const KEYS: [&str; 4] = [
@@ -68,6 +72,7 @@ fn search(mut evidence: Evidence) -> Vec<String> {
     let mut planted: BTreeSet<&str> = planted.iter().flat_map(|(_, text)| text.lines()).collect();
     planted.extend(KNOWN);
     let planted: Vec<&str> = planted.into_iter().collect();
+    let looks = AhoCorasick::new(KEYS.iter().chain([&TOKEN])).unwrap();
     let mut found = Vec::new();
     for (name, text) in evidence.values().flatten() {
         for leak in leaks(text, &planted) {
@@ -76,29 +81,25 @@ fn search(mut evidence: Evidence) -> Vec<String> {
                 leak.line, leak.form, leak.before
             ));
         }
-        for (at, line) in text.lines().enumerate() {
-            let what = if has_web_token(line) {
-                "a token"
-            } else if KEYS.iter().any(|key| line.contains(key)) {
-                "a private key"
-            } else {
-                continue;
+        for hit in looks.find_iter(text) {
+            let what = match &text[hit.range()] {
+                TOKEN if is_web_token(&text[hit.start()..]) => "a token",
+                TOKEN => continue,
+                _ => "a private key",
             };
-            found.push(format!("{name}, line {}: {what}", at + 1));
+            let line = text[..hit.start()].matches('\n').count() + 1;
+            found.push(format!("{name}, line {line}: {what}"));
         }
     }
     found
 }
 
-/// Whether anything looks like a signed JSON web token, which is what id tokens and service account tokens are.
-fn has_web_token(text: &str) -> bool {
-    text.match_indices("eyJ").any(|(at, _)| {
-        let word: &str = &text[at..];
-        let end = word
-            .find(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)))
-            .unwrap_or(word.len());
-        word[..end].matches('.').count() >= 2 && end > 60
-    })
+/// Whether a text that begins so is a signed JSON web token, which is what id tokens and service account tokens are.
+fn is_web_token(text: &str) -> bool {
+    let end = text
+        .find(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)))
+        .unwrap_or(text.len());
+    text[..end].matches('.').count() >= 2 && end > 60
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Proof that nothing printed a credential: everything that is logged is caught, and searched for what was planted.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use aho_corasick::AhoCorasick;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use tracing_subscriber::fmt::MakeWriter;
@@ -67,33 +69,41 @@ pub struct Leak {
 
 /// Looks for each secret: as it is, percent-encoded, and within base64 of either alphabet at any alignment.
 pub fn leaks(haystack: &str, secrets: &[&str]) -> Vec<Leak> {
-    let mut found = Vec::new();
-    for (secret, text) in secrets.iter().enumerate().filter(|(_, text)| !text.is_empty()) {
-        for (form, needle) in forms(text) {
-            if let Some(at) = haystack.find(&needle) {
-                let head = haystack.get(..at).unwrap_or_default();
-                let line = head.rsplit('\n').next().unwrap_or_default();
-                let skipped = line.chars().count().saturating_sub(80);
-                found.push(Leak {
-                    secret,
-                    form,
-                    line: head.matches('\n').count() + 1,
-                    before: line.chars().skip(skipped).collect(),
-                });
-            }
-        }
+    let needles: Vec<(usize, &'static str, String)> = secrets
+        .iter()
+        .enumerate()
+        .filter(|(_, text)| !text.is_empty())
+        .flat_map(|(secret, text)| {
+            forms(text)
+                .into_iter()
+                .map(move |(form, needle)| (secret, form, needle))
+        })
+        .collect();
+    // One look at the text for all of them: there are hundreds of megabytes to search for thousands.
+    let search = AhoCorasick::new(needles.iter().map(|(_, _, needle)| needle)).expect("a few thousand short texts");
+    let mut found: BTreeMap<(usize, &'static str), usize> = BTreeMap::new();
+    for hit in search.find_overlapping_iter(haystack) {
+        let (secret, form, _) = &needles[hit.pattern().as_usize()];
+        let first = found.entry((*secret, form)).or_insert(hit.start());
+        *first = hit.start().min(*first);
     }
-    // The text before one secret must not show another.
-    for leak in &mut found {
-        for needle in secrets
-            .iter()
-            .filter(|text| !text.is_empty())
-            .flat_map(|text| forms(text))
-        {
-            leak.before = leak.before.replace(&needle.1, "***");
+    let told = found.into_iter().map(|((secret, form), at)| {
+        let head = haystack.get(..at).unwrap_or_default();
+        let line = head.rsplit('\n').next().unwrap_or_default();
+        // The text before one secret must not show another.
+        let line = match search.find(line) {
+            Some(other) => format!("{}***", line.get(..other.start()).unwrap_or_default()),
+            None => line.to_owned(),
+        };
+        let skipped = line.chars().count().saturating_sub(80);
+        Leak {
+            secret,
+            form,
+            line: head.matches('\n').count() + 1,
+            before: line.chars().skip(skipped).collect(),
         }
-    }
-    found
+    });
+    told.collect()
 }
 
 /// Panics when `haystack` holds any of the secrets in any form; the message names the place and never the secret.
