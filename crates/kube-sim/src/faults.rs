@@ -45,11 +45,7 @@ impl Matcher {
     }
 
     fn matches(&self, info: &RequestInfo) -> bool {
-        let resource = if info.subresource.is_empty() {
-            info.resource.clone()
-        } else {
-            format!("{}/{}", info.resource, info.subresource)
-        };
+        let resource = info.named_in_roles();
         let fits = |wanted: &str, found: &str| wanted.is_empty() || wanted == found;
         fits(&self.verb, info.verb) && fits(&self.resource, &resource) && fits(&self.name, &info.name)
     }
@@ -66,6 +62,14 @@ pub struct LoggedRequest {
     pub path: String,
     /// The query as it came, without the question mark.
     pub query: String,
+    /// What it is to RBAC: `get`, `list`, `watch`, `create`, …; the method in small letters for what is no resource.
+    pub verb: String,
+    /// The API group; empty for the core.
+    pub group: String,
+    /// The resource, as roles name it, such as `nodes/status`; empty for what is no resource.
+    pub resource: String,
+    /// The name of the object; empty where it has none, as in lists.
+    pub name: String,
     /// The HTTP status of the answer.
     pub status: u16,
     /// Who asked.

@@ -93,6 +93,14 @@ pub(crate) struct RequestInfo {
 }
 
 impl RequestInfo {
+    /// The resource as roles name it, such as `nodes/status`.
+    pub fn named_in_roles(&self) -> String {
+        match self.subresource.as_str() {
+            "" => self.resource.clone(),
+            sub => format!("{}/{sub}", self.resource),
+        }
+    }
+
     pub fn new(method: &Method, path: &str, query: &Query) -> Self {
         let mut info = Self {
             path: path.to_owned(),

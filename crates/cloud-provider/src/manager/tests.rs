@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kube_kit::Fence;
+use kube_sim::LoggedRequest;
 use serde_json::{Value, json};
 
 use super::*;
@@ -182,7 +183,7 @@ async fn live_with_the_shipped_rights(args: &[&str]) -> BTreeSet<Right> {
     let requests = world.sim.requests();
     let refused: Vec<_> = requests.iter().filter(|request| request.status == 403).collect();
     assert!(refused.is_empty(), "{args:?}: {refused:?}");
-    requests.iter().map(|r| right(&r.method, &r.path, &r.query)).collect()
+    requests.into_iter().map(right).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -202,34 +203,12 @@ async fn everything_works_with_the_shipped_rights_and_each_of_them_is_needed() {
 }
 
 /// What a request needs. The names of leases alone matter: creating cannot be confined to one.
-fn right(method: &str, path: &str, query: &str) -> Right {
-    let parts: Vec<&str> = path
-        .trim_start_matches("/api/v1/")
-        .trim_start_matches("/apis/coordination.k8s.io/v1/")
-        .split('/')
-        .collect();
-    let parts = if parts[0] == "namespaces" {
-        &parts[2..]
-    } else {
-        &parts[..]
-    };
-    let resource = parts
-        .get(2)
-        .map_or_else(|| parts[0].to_owned(), |sub| format!("{}/{sub}", parts[0]));
-    let verb = match (method, parts.len()) {
-        ("GET", 1) if query.contains("watch=true") => "watch",
-        ("GET", 1) => "list",
-        ("GET", _) => "get",
-        ("POST", _) => "create",
-        ("PUT", _) => "update",
-        ("PATCH", _) => "patch",
-        (_, _) => "delete",
-    };
-    let name = parts
-        .get(1)
-        .filter(|_| resource == "leases")
-        .map(|name| (*name).to_owned());
-    (resource, verb.to_owned(), name)
+fn right(request: LoggedRequest) -> Right {
+    let LoggedRequest {
+        resource, verb, name, ..
+    } = request;
+    let named = resource == "leases" && !name.is_empty();
+    (resource, verb, named.then_some(name))
 }
 
 #[test]

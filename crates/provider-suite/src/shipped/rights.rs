@@ -76,8 +76,8 @@ pub fn used<P: Provider>(world: &World<P>) -> BTreeSet<Right> {
     let refused: Vec<_> = requests.iter().filter(|request| request.status == 403).collect();
     assert!(refused.is_empty(), "{refused:#?}");
     requests
-        .iter()
-        .map(|it| right(&it.method, &it.path, &it.query))
+        .into_iter()
+        .map(|it| (it.group, it.resource, it.verb))
         .collect()
 }
 
@@ -89,35 +89,6 @@ pub fn each_is_needed<P: Provider>(used: &BTreeSet<Right>) {
             assert!(used.contains(&right), "nothing needs {right:?}");
         }
     }
-}
-
-/// The right that a request takes.
-fn right(method: &str, path: &str, query: &str) -> Right {
-    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    let (group, rest) = if parts[0] == "api" {
-        ("", &parts[2..])
-    } else {
-        (parts[1], &parts[3..])
-    };
-    // `namespaces/x` alone is the namespace itself.
-    let rest = if rest[0] == "namespaces" && rest.len() > 2 {
-        &rest[2..]
-    } else {
-        rest
-    };
-    let resource = rest
-        .get(2)
-        .map_or_else(|| rest[0].to_owned(), |sub| format!("{}/{sub}", rest[0]));
-    let verb = match (method, rest.len()) {
-        ("GET", 1) if query.contains("watch=true") => "watch",
-        ("GET", 1) => "list",
-        ("GET", _) => "get",
-        ("POST", _) => "create",
-        ("PUT", _) => "update",
-        ("PATCH", _) => "patch",
-        (_, _) => "delete",
-    };
-    (group.to_owned(), resource, verb.to_owned())
 }
 
 /// The manifest on disk, as an operator applies it: roles, bindings and flags. Nodes are initialised, tainted, untainted,
