@@ -23,6 +23,7 @@ pub mod service;
 mod silence;
 
 pub use alarm::Alarms;
+pub use silence::SharedSilence;
 
 /// What all controllers share.
 #[derive(Clone)]
@@ -39,6 +40,8 @@ pub struct Shared {
     pub recorder: Recorder,
     /// What is wrong with the cluster or the cloud as a whole.
     pub alarms: Alarms,
+    /// What the cloud does not tell.
+    pub silence: SharedSilence,
     /// The process's metrics.
     pub metrics: Registry,
     /// The time.

@@ -14,7 +14,7 @@ use kube_sim::KubeSim;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::controllers::{Alarms, Shared};
+use crate::controllers::{Alarms, Shared, SharedSilence};
 use crate::data::{Node, Service, Slim};
 use crate::memory::{MemoryCloud, Op, Reply};
 
@@ -126,6 +126,7 @@ impl World {
             services,
             recorder,
             alarms,
+            silence: SharedSilence::default(),
             metrics,
             clock: self.clock.clone(),
             fence,

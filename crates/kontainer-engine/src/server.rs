@@ -6,6 +6,7 @@
 mod calls;
 mod main;
 mod service;
+mod services;
 mod stderr_log;
 #[cfg(test)]
 mod tests;
@@ -20,8 +21,6 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
 
 use crate::driver::Driver;
-use crate::wire::driver_server::DriverServer;
-use crate::wire::{FILE_DESCRIPTOR_SET, MAX_MESSAGE_BYTES};
 
 pub use main::{driver_main, driver_main_with, program_name};
 
@@ -43,9 +42,6 @@ pub enum ServerError {
         #[source]
         source: io::Error,
     },
-    /// The server for reflection does not accept our descriptors.
-    #[error("setting up gRPC reflection failed")]
-    Reflection(#[source] tonic_reflection::server::Error),
     /// It stopped serving.
     #[error("serving failed")]
     Serve(#[source] tonic::transport::Error),
@@ -82,18 +78,14 @@ impl Server {
 
     /// Serves until `stop` is cancelled. Then calls are cancelled too, get five seconds to answer, and are given up.
     pub async fn serve(self, stop: CancellationToken) -> Result<(), ServerError> {
-        let reflection =
-            || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET);
-        let v1 = reflection().build_v1().map_err(ServerError::Reflection)?;
-        let v1alpha = reflection().build_v1alpha().map_err(ServerError::Reflection)?;
-        let driver =
-            DriverServer::new(self.service.stopping_with(stop.clone())).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        let service = self.service.stopping_with(stop.clone());
+        let services = tower::service_fn(move |request| services::serve(service.clone(), request));
         let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
-        let serving = tonic::transport::Server::builder()
-            .add_service(driver)
-            .add_service(v1)
-            .add_service(v1alpha)
-            .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
+        let serving = tonic::transport::Server::builder().serve_with_incoming_shutdown(
+            services,
+            incoming,
+            stop.clone().cancelled_owned(),
+        );
         let given_up = async {
             stop.cancelled().await;
             // Calls are given up after the grace time; their answers still need to get out.

@@ -9,8 +9,6 @@ use kube_kit::{ObjectRef, Recorder};
 use tokio::time::Instant;
 use tracing::{error, info};
 
-use super::silence::Silence;
-
 /// How long an alarm whose text changes is not told about again: numbers in it may change with every sweep.
 const PAUSE: Duration = Duration::from_mins(1);
 
@@ -20,8 +18,6 @@ pub struct Alarms(Arc<Inner>);
 
 struct Inner {
     active: Mutex<BTreeMap<&'static str, Active>>,
-    /// Kept here because this is what all controllers share.
-    silence: Mutex<Silence>,
     recorder: Recorder,
     object: ObjectRef,
     gauge: Gauge,
@@ -42,7 +38,6 @@ impl Alarms {
         let gauge = metrics.gauge("cloud_controller_manager_alarm", help, &["alarm"]);
         Self(Arc::new(Inner {
             active: Mutex::default(),
-            silence: Mutex::default(),
             recorder,
             object,
             gauge,
@@ -84,11 +79,6 @@ impl Alarms {
         all.iter()
             .map(|(alarm, active)| (*alarm, active.message.clone()))
             .collect()
-    }
-
-    /// What the cloud does not tell. Not to be held while anything is waited for.
-    pub(super) fn silence(&self) -> MutexGuard<'_, Silence> {
-        self.0.silence.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Active>> {

@@ -270,7 +270,7 @@ impl NodeController {
 
     /// How long the cloud still wants to be left alone about this node, however it changed.
     fn left_alone(&self, node: &Node) -> Option<Duration> {
-        self.0.shared.alarms.silence().holds_for(node)?.after()
+        self.0.shared.silence.lock().holds_for(node)?.after()
     }
 
     fn written(&self) -> MutexGuard<'_, HashMap<String, Version>> {

@@ -87,7 +87,7 @@ impl Asked {
         let cloud = &*shared.cloud;
         let instances = cloud.instances().ok_or_else(unsupported)?;
         let known: Vec<Option<Sighting>> = {
-            let silence = shared.alarms.silence();
+            let silence = shared.silence.lock();
             if let Some(refusal) = silence.holds() {
                 return Err(refusal);
             }
@@ -109,7 +109,7 @@ impl Asked {
             match self.ask(instances, &open).await {
                 Ok(told) => told,
                 Err(error) => {
-                    shared.alarms.silence().refused(&error);
+                    shared.silence.lock().refused(&error);
                     return Err(error);
                 }
             }
@@ -149,7 +149,7 @@ pub fn raise_unavailable(shared: &Shared, error: &CloudError) {
 /// about for long, or ends it.
 fn complain(shared: &Shared, nodes: &[Arc<Node>], told: &[Sighting]) {
     let complaint = {
-        let mut silence = shared.alarms.silence();
+        let mut silence = shared.silence.lock();
         for (node, seen) in nodes.iter().zip(told) {
             silence.told(node, seen);
         }

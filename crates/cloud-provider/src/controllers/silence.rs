@@ -1,6 +1,7 @@
 //! What the cloud does not tell: about which nodes, since when, and until when it wants to be left alone.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kit::Class;
@@ -15,6 +16,17 @@ const LONG: Duration = Duration::from_mins(5);
 const OFTEN: u32 = 3;
 /// How many nodes are named.
 const NAMED: usize = 5;
+
+/// The one [`Silence`] of all controllers. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct SharedSilence(Arc<Mutex<Silence>>);
+
+impl SharedSilence {
+    /// Not to be held while anything is waited for.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Silence> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// What all controllers must know alike, so that none asks too early because another one was told to wait.
 #[derive(Debug, Default)]

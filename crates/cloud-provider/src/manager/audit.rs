@@ -27,11 +27,7 @@ pub(super) async fn audit(
     out: &mut (dyn Write + Send),
 ) -> Result<(), ProcessError> {
     let fence = Fence::closed();
-    let purpose = Purpose {
-        fence: fence.clone(),
-        ..Purpose::new("audit")
-    };
-    let client = clients.make(purpose).await?;
+    let client = clients.make(Purpose::new("audit").behind(&fence)).await?;
     let clock = Clock::system();
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let context = Context {

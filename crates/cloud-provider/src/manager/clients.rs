@@ -34,6 +34,13 @@ impl Purpose {
             kubeconfig: None,
         }
     }
+
+    /// The same, with this fence before its writes.
+    #[must_use]
+    pub fn behind(self, fence: &Fence) -> Self {
+        let fence = fence.clone();
+        Self { fence, ..self }
+    }
 }
 
 type Make = dyn Fn(Purpose) -> BoxFuture<'static, Result<kube::Client, ClientError>> + Send + Sync;

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use kit::Clock;
 use kube_kit::client::ClientError;
 use kube_kit::metrics::Registry;
-use kube_kit::{Broadcaster, Elector, Ended, Fence, LeaseConfig, LeaseConfigError};
+use kube_kit::{Broadcaster, Elector, Ended, Fence, LeaseConfig, LeaseConfigError, Recorder};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -187,17 +187,21 @@ impl Inner {
                 ..Purpose::new("leader-election")
             })
             .await?;
-        let (broadcaster, end) = (
-            Broadcaster::new(self.clock.clone()).log(self.board.events()),
-            CancellationToken::new(),
-        );
-        let recorder = broadcaster.recorder(COMPONENT);
-        let writer = tokio::spawn(broadcaster.run(client.clone(), end.clone()));
-        let last: BoxFuture<'static, ()> = Box::pin(async move {
-            end.cancel();
-            let _ = tokio::time::timeout(LAST_EVENTS, writer).await;
-        });
+        let (recorder, last) = self.events(&client);
         let elector = Elector::new(&client, config, self.clock.clone(), fence.clone())?;
         Ok((elector.recorder(recorder).metrics(self.clients.metrics()), last))
+    }
+
+    /// Who tells about objects through this client, and what writes the last of it.
+    fn events(&self, client: &kube::Client) -> (Recorder, BoxFuture<'static, ()>) {
+        let broadcaster = Broadcaster::new(self.clock.clone()).log(self.board.events());
+        let recorder = broadcaster.recorder(COMPONENT);
+        let end = CancellationToken::new();
+        let writer = tokio::spawn(broadcaster.run(client.clone(), end.clone()));
+        let last = async move {
+            end.cancel();
+            let _ = tokio::time::timeout(LAST_EVENTS, writer).await;
+        };
+        (recorder, Box::pin(last))
     }
 }

@@ -322,6 +322,25 @@ async fn a_very_long_error_is_shortened_so_that_it_arrives() {
 }
 
 #[tokio::test]
+async fn an_unknown_service_is_named_and_an_unknown_method_is_refused() {
+    let running = start().await;
+    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", running.address)).unwrap();
+    let mut client = tonic::client::Grpc::new(endpoint.connect_lazy());
+    for (path, message) in [
+        ("/types.Drivers/Create", "unknown service types.Drivers"),
+        ("/", "unknown service "),
+        ("/types.Driver/Destroy", ""),
+        ("/types.Driver", ""),
+    ] {
+        client.ready().await.unwrap();
+        let codec = tonic_prost::ProstCodec::<(), ()>::default();
+        let path = tonic::codegen::http::uri::PathAndQuery::from_static(path);
+        let status = client.unary(tonic::Request::new(()), path, codec).await.unwrap_err();
+        assert_eq!((status.code(), status.message()), (Code::Unimplemented, message));
+    }
+}
+
+#[tokio::test]
 async fn reflection_is_there_in_both_versions() {
     use tonic_reflection::pb::{v1, v1alpha};
     let running = start().await;

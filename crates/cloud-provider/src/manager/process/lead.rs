@@ -4,14 +4,14 @@ use std::sync::{Arc, PoisonError};
 
 use k8s_openapi::api::core::v1 as core;
 use kube::Api;
-use kube_kit::{Broadcaster, Ended, Fence, LeaseConfig, ObjectRef, Store, Watch};
+use kube_kit::{Ended, Fence, LeaseConfig, ObjectRef, Store, Watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use super::{COMPONENT, Inner, LAST_EVENTS, ProcessError};
+use super::{COMPONENT, Inner, ProcessError};
 use crate::cloud::Context;
-use crate::controllers::{Alarms, Shared};
+use crate::controllers::{Alarms, Shared, SharedSilence};
 use crate::data::{Node, Service, Slim};
 use crate::manager::clients::Purpose;
 use crate::manager::group;
@@ -31,19 +31,8 @@ impl Inner {
         let after = CancellationToken::new();
         let _ended = after.clone().drop_guard();
         let (nodes, services) = self.watch(&after).await?;
-        let client = self
-            .clients
-            .make(Purpose {
-                fence: fence.clone(),
-                ..Purpose::new(COMPONENT)
-            })
-            .await?;
-        let (broadcaster, last) = (
-            Broadcaster::new(self.clock.clone()).log(self.board.events()),
-            CancellationToken::new(),
-        );
-        let recorder = broadcaster.recorder(COMPONENT);
-        let writer = tokio::spawn(broadcaster.run(client.clone(), last.clone()));
+        let client = self.clients.make(Purpose::new(COMPONENT).behind(&fence)).await?;
+        let (recorder, last_events) = self.events(&client);
         let (namespace, name) = &self.options.lease;
         let lease = ObjectRef::new("coordination.k8s.io/v1", "Lease", name).namespace(namespace);
         let alarms = Alarms::new(recorder.clone(), lease, self.clients.metrics());
@@ -55,6 +44,7 @@ impl Inner {
             services,
             recorder,
             alarms,
+            silence: SharedSilence::default(),
             metrics: self.clients.metrics().clone(),
             clock: self.clock.clone(),
             fence,
@@ -106,8 +96,7 @@ impl Inner {
             warn!("the provider's tasks did not end in time");
         }
         // While the lease is still held: afterwards nothing is written.
-        last.cancel();
-        let _ = tokio::time::timeout(LAST_EVENTS, writer).await;
+        last_events.await;
         migrated
     }
 
@@ -122,13 +111,7 @@ impl Inner {
             ..main.clone()
         };
         let (elector, last_events) = self.elector(config, &fence).await?;
-        let client = self
-            .clients
-            .make(Purpose {
-                fence: fence.clone(),
-                ..Purpose::new(COMPONENT)
-            })
-            .await?;
+        let client = self.clients.make(Purpose::new(COMPONENT).behind(&fence)).await?;
         let shared = Shared {
             client,
             fence,
