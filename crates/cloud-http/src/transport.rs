@@ -4,6 +4,7 @@ mod connect;
 mod tls;
 
 use std::fmt;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -98,6 +99,20 @@ impl Transport {
             .pool_max_idle_per_host(options.max_idle)
             .build(connect::connector(tls, options));
         Ok(Self::from_service(client))
+    }
+
+    /// What `make` makes, which happens for the first request: a program that may never ask anything starts without. An
+    /// error of `make` is that of every request.
+    pub fn lazy(make: impl FnOnce() -> Result<Self, TransportError> + Send + 'static) -> Self {
+        let made = Arc::new(LazyLock::new(|| make().map_err(Arc::new)));
+        let service = tower::service_fn(move |request| {
+            let made = Arc::clone(&made);
+            async move {
+                let Self(transport) = LazyLock::force(&made).as_ref().map_err(Arc::clone)?.clone();
+                transport.oneshot(request).await
+            }
+        });
+        Self(BoxCloneSyncService::new(service))
     }
 
     /// Any HTTP service in this process: an `axum::Router`, a simulated network, a closure by `tower::service_fn`.

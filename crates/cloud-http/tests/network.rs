@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -66,6 +67,42 @@ fn certificates_that_are_none_are_refused() {
     assert!(matches!(with(b"hello").unwrap_err(), TransportError::NoRoots));
     let broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     assert!(matches!(with(broken).unwrap_err(), TransportError::Tls(_)));
+}
+
+#[tokio::test]
+async fn a_lazy_transport_is_made_once_for_the_first_request() {
+    let made = Arc::new(AtomicUsize::new(0));
+    let lazy = |works: bool| {
+        let made = Arc::clone(&made);
+        Transport::lazy(move || {
+            made.fetch_add(1, Ordering::Relaxed);
+            if works {
+                Ok(Transport::from_service(Router::new().fallback(|| async { "[]" })))
+            } else {
+                Err(TransportError::NoRoots)
+            }
+        })
+    };
+    let ask = async |transport: &Transport| {
+        let client = Client::builder("http://cloud.example").transport(transport.clone());
+        let client = client.build().unwrap();
+        client.call("list", Method::GET, "/x").json::<Vec<String>>().await
+    };
+    let transport = lazy(true);
+    assert_eq!(made.load(Ordering::Relaxed), 0);
+    for _ in 0..2 {
+        ask(&transport).await.unwrap();
+        assert_eq!(made.load(Ordering::Relaxed), 1);
+    }
+    let broken = lazy(false);
+    for _ in 0..2 {
+        let text = kit::chain(&ask(&broken).await.unwrap_err());
+        assert!(
+            text.contains("no certificate among the trusted certificates given"),
+            "{text}"
+        );
+    }
+    assert_eq!(made.load(Ordering::Relaxed), 2);
 }
 
 fn proxied(address: std::net::SocketAddr, no: &str) -> TransportOptions {

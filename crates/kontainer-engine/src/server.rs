@@ -4,6 +4,7 @@
 //! of ending the process, a call is cancelled when its caller goes away, and reflection comes as v1 and v1alpha.
 
 mod calls;
+mod coalesce;
 mod main;
 mod service;
 mod services;
@@ -16,6 +17,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::TryStreamExt as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
@@ -80,7 +82,9 @@ impl Server {
     pub async fn serve(self, stop: CancellationToken) -> Result<(), ServerError> {
         let service = self.service.stopping_with(stop.clone());
         let services = tower::service_fn(move |request| services::serve(service.clone(), request));
-        let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
+        let incoming = TcpIncoming::from(self.listener)
+            .with_nodelay(Some(true))
+            .map_ok(coalesce::Coalesced::new);
         let serving = tonic::transport::Server::builder().serve_with_incoming_shutdown(
             services,
             incoming,

@@ -23,6 +23,7 @@ pub mod failure;
 pub mod sim;
 
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -116,11 +117,12 @@ fn logs(verbose: u8) {
         0 => "error",
         1 => "info",
         2 => "info,kontainer_engine=debug,rackspace_spot=debug,cloud_http=debug,roadstead=debug",
-        _ => "trace",
+        _ => "debug",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .try_init();
 }

@@ -103,7 +103,7 @@ fn a_cluster_is_created_changed_and_removed() {
     }
     let all = home.run(&["engine", "update", "demo", "-vvv"]);
     assert!(
-        all.err.contains("TRACE") && all.err.contains("log in to Rackspace Spot"),
+        all.err.contains("DEBUG hyper_util") && all.err.contains("log in to Rackspace Spot"),
         "{}",
         all.err
     );

@@ -26,22 +26,16 @@ pub type PublicRoots = Arc<dyn Fn() -> Vec<Vec<u8>> + Send + Sync>;
 /// Where Kubernetes puts the credentials of a pod's account.
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-/// Why the settings in the environment cannot be used.
+/// A variable of the environment holds something it cannot hold.
 #[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
-    /// A variable holds something it cannot hold.
-    #[error("{name}={value:?}: {problem}")]
-    Variable {
-        /// The variable.
-        name: &'static str,
-        /// What it holds; never a secret one.
-        value: String,
-        /// What it should be.
-        problem: String,
-    },
-    /// The network cannot be set up.
-    #[error("set up the network")]
-    Transport(#[from] TransportError),
+#[error("{name}={value:?}: {problem}")]
+pub struct SettingsError {
+    /// The variable.
+    pub name: &'static str,
+    /// What it holds; never a secret one.
+    pub value: String,
+    /// What it should be.
+    pub problem: String,
 }
 
 /// How long the driver waits, and how often it looks.
@@ -175,7 +169,8 @@ impl Settings {
                 ..TransportOptions::default()
             })
         });
-        let mut settings = Self::new(Transport::network(&options)?, clusters, Clock::system());
+        let transport = Transport::lazy(move || Transport::network(&options));
+        let mut settings = Self::new(transport, clusters, Clock::system());
         for (field, name) in [
             (&mut settings.api_url, "RXTSPOT_BASE_URL"),
             (&mut settings.oauth_url, "RXTSPOT_OAUTH_URL"),
@@ -237,7 +232,7 @@ fn duration(
     let Some(value) = get(name) else { return Ok(None) };
     match go_duration::parse(&value) {
         Ok(duration) => Ok(Some(duration)),
-        Err(error) => Err(SettingsError::Variable {
+        Err(error) => Err(SettingsError {
             name,
             problem: error.to_string(),
             value,
@@ -252,7 +247,7 @@ fn number<N: std::str::FromStr>(
     let Some(value) = get(name) else { return Ok(None) };
     match value.parse() {
         Ok(number) => Ok(Some(number)),
-        Err(_) => Err(SettingsError::Variable {
+        Err(_) => Err(SettingsError {
             name,
             problem: "must be a whole number".to_owned(),
             value,

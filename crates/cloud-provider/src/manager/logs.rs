@@ -12,8 +12,7 @@ pub(super) fn level(verbosity: i32) -> &'static str {
     match verbosity {
         i32::MIN..=1 => "info",
         2..=4 => "info,cloud_provider=debug,kube_kit=debug",
-        5..=8 => "debug",
-        _ => "trace",
+        _ => "debug",
     }
 }
 

@@ -31,20 +31,20 @@ enum Order {
 /// [`driver_main_with`], for a driver whose making cannot fail.
 pub fn driver_main(driver: Arc<dyn Driver>, version: &str, args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let (name, options) = (driver.name(), driver.options().clone());
-    driver_main_with(name, &options, version, args, || Ok::<_, DriverError>(driver))
+    driver_main_with(name, || options, version, args, || Ok::<_, DriverError>(driver))
 }
 
 /// Serves a driver as engines expect of a driver's binary: the one argument is the port, on 127.0.0.1; the log goes to
 /// stderr; SIGTERM and SIGINT end it. `args` are those of the process, `version` is the binary's.
 ///
 /// The driver is made by `make`, and only to be served: whatever is wrong with its surroundings, `--help` and `--version`
-/// answer.
+/// answer. `options` makes the table that `--help` shows.
 ///
 /// Exit codes: 0 after a stop by signal and for `--help` and `--version`, 2 when the arguments make no sense or the driver
 /// cannot be made (nothing is bound then), 1 when the port can not be had or serving fails.
 pub fn driver_main_with<E: std::error::Error>(
     name: &str,
-    options: &OptionTable,
+    options: impl FnOnce() -> OptionTable,
     version: &str,
     args: impl IntoIterator<Item = OsString>,
     make: impl FnOnce() -> Result<Arc<dyn Driver>, E>,
@@ -52,7 +52,7 @@ pub fn driver_main_with<E: std::error::Error>(
     let program = program_name(name);
     match order(args.into_iter().skip(1)) {
         Order::Version => say(std::io::stdout(), &format!("{program} {version}")),
-        Order::Help => say(std::io::stdout(), &help(&program, name, options)),
+        Order::Help => say(std::io::stdout(), &help(&program, name, &options())),
         Order::Refuse(problem) => {
             say(std::io::stderr(), &format!("{program}: {problem}\n{}", usage(&program)));
             return ExitCode::from(kit::exit::USAGE);

@@ -8,8 +8,8 @@ use rackspace_spot::driver::{NAME, option_table};
 use rackspace_spot::{Settings, SpotDriver};
 
 fn main() -> ExitCode {
-    let (options, args) = (option_table(), std::env::args_os());
-    kontainer_engine::driver_main_with(NAME, &options, env!("CARGO_PKG_VERSION"), args, || {
+    let args = std::env::args_os();
+    kontainer_engine::driver_main_with(NAME, option_table, env!("CARGO_PKG_VERSION"), args, || {
         Settings::from_env().map(|settings| Arc::new(SpotDriver::new(settings)) as Arc<dyn Driver>)
     })
 }

@@ -370,7 +370,7 @@ pub(super) static RUNNING: &[Flag] = &[
         Int,
         "0",
         None,
-        "Verbosity: 0 to 1 is info, 2 to 4 debug, more is trace. PUT /debug/flags/v changes it while the process runs.",
+        "Verbosity: 0 to 1 is info, 2 to 4 adds our own details, more those of libraries. PUT /debug/flags/v changes it while the process runs.",
     ),
     Flag::new(
         "global",
