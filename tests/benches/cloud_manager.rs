@@ -1,8 +1,10 @@
 //! What a cloud controller manager costs, as a process of its own against an API server and a cloud on loopback.
 //!
 //! ```text
-//! cargo bench -p roadstead-tests --bench cloud_manager -- [--nodes 100,500,1000,5000] NAME=BINARY…
+//! cargo bench -p roadstead-tests --bench cloud_manager -- [--nodes 100,500,1000,5000] [--services] NAME=BINARY…
 //! ```
+//!
+//! `--services` measures nothing but Services.
 //!
 //! The bounds are shares of what the Go framework needs, measured the same way on a machine with two cores (in brackets:
 //! at its best flags). `make bench` passes the binaries as they are shipped.
@@ -27,9 +29,12 @@ const SUBJECTS: [(&str, Describe); 3] = [
 async fn main() -> ExitCode {
     let mut sizes = vec![100, 500, 1000, 5000];
     let mut subjects = Vec::new();
+    let mut only_services = false;
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
-        if arg == "--nodes" {
+        if arg == "--services" {
+            only_services = true;
+        } else if arg == "--nodes" {
             let text = args.next().unwrap_or_default();
             sizes = text.split(',').filter_map(|size| size.parse().ok()).collect();
         } else if let Some((name, binary)) = arg.split_once('=') {
@@ -40,7 +45,7 @@ async fn main() -> ExitCode {
     if subjects.is_empty() {
         let names: Vec<_> = SUBJECTS.iter().map(|(name, _)| *name).collect();
         eprintln!(
-            "usage: cloud_manager [--nodes 100,1000] NAME=BINARY…   (names: {}; make bench passes them)",
+            "usage: cloud_manager [--nodes 100,1000] [--services] NAME=BINARY…   (names: {}; make bench passes them)",
             names.join(", ")
         );
         return ExitCode::SUCCESS;
@@ -49,24 +54,28 @@ async fn main() -> ExitCode {
     for subject in subjects {
         let began = Instant::now();
         let mut figures = Figures::new();
-        let mut memory = Vec::new();
-        for count in &sizes {
-            memory.push((*count, measure::nodes(&subject, *count, &mut figures).await));
+        if !only_services {
+            let mut memory = Vec::new();
+            for count in &sizes {
+                memory.push((*count, measure::nodes(&subject, *count, &mut figures).await));
+            }
+            if let (Some((few, small)), Some((many, large))) = (memory.first(), memory.last())
+                && many > few
+            {
+                let each = (large - small) / (many - few) as f64 / 1e3;
+                figures.add("memory per node", *many, (each, "kB"), "27 kB", Bound::AtMost(5.0));
+            }
+            for count in sizes.iter().filter(|count| **count >= 1000) {
+                measure::steady(&subject, *count, &mut figures).await;
+            }
+            measure::throttled_nodes(&subject, 1000, &mut figures).await;
         }
-        if let (Some((few, small)), Some((many, large))) = (memory.first(), memory.last())
-            && many > few
-        {
-            let each = (large - small) / (many - few) as f64 / 1e3;
-            figures.add("memory per node", *many, (each, "kB"), "27 kB", Bound::AtMost(5.0));
-        }
-        for count in sizes.iter().filter(|count| **count >= 1000) {
-            measure::steady(&subject, *count, &mut figures).await;
-        }
-        measure::throttled_nodes(&subject, 1000, &mut figures).await;
         if subject.service.is_some() {
             measure::all_services(&subject, &mut figures).await;
         }
-        measure::hand_over(&subject, &mut figures).await;
+        if !only_services {
+            measure::hand_over(&subject, &mut figures).await;
+        }
         println!("{}: {}\n\n{figures}", subject.name, subject.binary.display());
         println!(
             "measured in {:.0?}, {} bounds missed\n",

@@ -14,9 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use kontainer_engine::wire::Empty;
-use kontainer_engine::wire::driver_client::DriverClient;
-use tonic::transport::{Channel, Endpoint};
+use kontainer_engine::Client;
 
 const STARTS: usize = 30;
 const CALLS: usize = 1_000;
@@ -65,7 +63,7 @@ struct Process(Child);
 
 struct Driver {
     process: Process,
-    client: DriverClient<Channel>,
+    client: Client,
     first_answer: Duration,
 }
 
@@ -79,13 +77,10 @@ impl Drop for Process {
 impl Driver {
     /// Starts the binary and asks until it answers, without pausing in between: a pause would be measured too.
     async fn start(binary: &Path) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}"))
-            .unwrap()
-            .tcp_nodelay(true);
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let begun = Instant::now();
         let child = Command::new(binary)
-            .arg(port.to_string())
+            .arg(address.port().to_string())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -93,11 +88,8 @@ impl Driver {
         let process = Process(child);
         loop {
             assert!(begun.elapsed() < Duration::from_secs(30), "the driver does not answer");
-            let Ok(channel) = endpoint.connect().await else {
-                continue;
-            };
-            let mut client = DriverClient::new(channel);
-            if client.get_capabilities(Empty {}).await.is_ok() {
+            let client = Client::new(address);
+            if client.capabilities().await.is_ok() {
                 return Self {
                     process,
                     client,
@@ -137,11 +129,11 @@ async fn main() {
         starts.push(driver.first_answer.as_secs_f64() * 1e3);
         memory.push(driver.resident_mb());
     }
-    let mut driver = Driver::start(&binary).await;
+    let driver = Driver::start(&binary).await;
     let mut latencies = Vec::new();
     for _ in 0..CALLS {
         let begun = Instant::now();
-        driver.client.get_driver_create_options(Empty {}).await.unwrap();
+        driver.client.create_flags().await.unwrap();
         latencies.push(begun.elapsed().as_secs_f64() * 1e6);
     }
     let size = std::fs::metadata(&binary).unwrap().len() as f64 / 1e6;

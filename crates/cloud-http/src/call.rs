@@ -1,6 +1,7 @@
 //! One request, described before it is sent.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -60,6 +61,7 @@ pub struct Call<'a> {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) repeatable: bool,
+    pub(crate) leaves_waiting: bool,
     pub(crate) sensitive: bool,
     pub(crate) anonymous: bool,
     pub(crate) timeout: Option<Duration>,
@@ -79,6 +81,7 @@ impl<'a> Call<'a> {
             headers: HeaderMap::new(),
             body: Bytes::new(),
             repeatable,
+            leaves_waiting: false,
             sensitive: false,
             anonymous: false,
             timeout: None,
@@ -86,11 +89,16 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// What is asked for, in one text.
+    /// What is asked for, in one text: two orders in different words are not the same request.
     pub(crate) fn request(&self) -> String {
         let mut text = format!("{} {}", self.method, self.path);
         for (name, value) in &self.query {
             text.extend(["&", name, "=", value]);
+        }
+        if !self.body.is_empty() {
+            let mut hasher = DefaultHasher::new();
+            self.body.hash(&mut hasher);
+            let _ = write!(text, " {:016x}", hasher.finish());
         }
         text
     }
@@ -140,6 +148,13 @@ impl<'a> Call<'a> {
     /// HEAD, PUT, DELETE and OPTIONS are taken to be so; POST and PATCH are not.
     pub fn repeatable(mut self) -> Self {
         self.repeatable = true;
+        self
+    }
+
+    /// Leaves it to the caller to wait where the server asks for that: the call fails at once, as throttled. For callers
+    /// who have something else to do meanwhile.
+    pub fn leave_waiting(mut self) -> Self {
+        self.leaves_waiting = true;
         self
     }
 

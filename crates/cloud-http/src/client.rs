@@ -15,7 +15,7 @@ use crate::error::Failure;
 use crate::patience::Patience;
 use crate::refusal::{self, Classify};
 use crate::retry::retry_after;
-use crate::transport::{at_proxy, never_connected, untrusted};
+use crate::transport::{at_proxy, never_connected, untrusted, withheld};
 use crate::{
     Authenticator, BoxError, Call, Error, Metrics, Refusal, Refused, Reply, RetryPolicy, Secrets, TokenBucket,
     Transport, TransportError, TransportOptions,
@@ -270,7 +270,7 @@ impl Client {
         loop {
             if let Some(left) = self.0.patience.left(&request) {
                 let class = Class::Throttled { after: Some(left) };
-                if self.0.retry.attempts <= 1 || begun.elapsed() + left > self.0.retry.budget {
+                if self.0.retry.attempts <= 1 || call.leaves_waiting || begun.elapsed() + left > self.0.retry.budget {
                     let error = Error::of(call.operation, class, Failure::Held(left));
                     return Err(error.ambiguous(ambiguous).after(attempts));
                 }
@@ -296,7 +296,8 @@ impl Client {
                 }
             }
             let may_repeat = !failed.settled && error.class().is_temporary() && (call.repeatable || failed.harmless);
-            if !may_repeat || attempts >= self.0.retry.attempts {
+            let left_to_caller = call.leaves_waiting && failed.after.is_some();
+            if !may_repeat || left_to_caller || attempts >= self.0.retry.attempts {
                 return Err(error);
             }
             let wait = waits.next().unwrap_or_default().max(failed.after.unwrap_or_default());
@@ -322,7 +323,7 @@ impl Client {
             Ok(Err(failure)) => {
                 let harmless = matches!(
                     failure,
-                    Failure::Connect(_) | Failure::Proxy { .. } | Failure::Untrusted(_)
+                    Failure::Connect(_) | Failure::Proxy { .. } | Failure::Untrusted(_) | Failure::Withheld(_)
                 );
                 return Err(Attempt::failed(call, Class::Transient, failure, harmless));
             }
@@ -399,6 +400,8 @@ impl Client {
                     proxy: proxy.to_owned(),
                     reason: told(why),
                 }
+            } else if withheld(&*error) {
+                Failure::Withheld(told(&error))
             } else if untrusted(&*error) {
                 Failure::Untrusted(told(&error))
             } else if never_connected(&*error) {

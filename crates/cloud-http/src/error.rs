@@ -34,6 +34,9 @@ pub enum Failure {
     /// An earlier one was told to wait, and this one does not wait so long: the server never saw the request.
     #[error("the server asked to be left alone for another {}", kit::go_duration::format(*.0))]
     Held(Duration),
+    /// The transport did not send it, see [`crate::Withheld`]: the server never saw the request.
+    #[error("the request was not sent: {0}")]
+    Withheld(String),
     /// The connection broke before the answer was complete.
     #[error("the connection broke: {0}")]
     Broken(String),

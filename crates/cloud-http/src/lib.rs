@@ -55,4 +55,6 @@ pub use metrics::{Metrics, Operation};
 pub use redact::Secrets;
 pub use refusal::{Refusal, Refused, by_status};
 pub use retry::RetryPolicy;
-pub use transport::{Body, BoxError, Proxy, Roots, Transport, TransportError, TransportOptions, system_certificates};
+pub use transport::{
+    Body, BoxError, Proxy, Roots, Transport, TransportError, TransportOptions, Withheld, system_certificates,
+};

@@ -30,6 +30,11 @@ type Inner = BoxCloneSyncService<Request<Full<Bytes>>, Response<Body>, BoxError>
 #[derive(Clone)]
 pub struct Transport(Inner);
 
+/// Why a transport did not send a request. For those that stand before others and hold requests back.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Withheld(pub String);
+
 /// Why a network transport cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
@@ -157,6 +162,11 @@ pub(crate) fn at_proxy<'a>(error: &'a (dyn std::error::Error + 'static)) -> Opti
     causes(error)
         .find_map(|error| error.downcast_ref::<connect::ProxyError>())
         .map(|error| (error.proxy.as_str(), &error.source))
+}
+
+/// Whether a transport held the request back.
+pub(crate) fn withheld(error: &(dyn std::error::Error + 'static)) -> bool {
+    causes(error).any(<dyn std::error::Error>::is::<Withheld>)
 }
 
 /// Whether this error is a refusal of the server's certificate.

@@ -261,6 +261,50 @@ async fn waits_double_with_jitter_and_end_with_the_budget() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_leaves_waiting_fails_at_once_and_holds_up_its_like_alone() {
+    let (client, count) = client(RetryPolicy::default(), |n| match n {
+        1 => Response::builder()
+            .status(429)
+            .header("retry-after", "5")
+            .body(Body::empty())
+            .unwrap(),
+        _ => ok(""),
+    });
+    let order = async |what: &str| {
+        let call = client.call("order", Method::POST, "/orders").body(&what);
+        call.leave_waiting().send().await.map(|reply| reply.status)
+    };
+    let begun = Instant::now();
+    let class = |result: Result<StatusCode, Error>| result.unwrap_err().class();
+    let after = Some(Duration::from_secs(5));
+    assert_eq!(class(order("a").await), Class::Throttled { after });
+    assert_eq!(class(order("a").await), Class::Throttled { after });
+    assert_eq!((count.load(Ordering::SeqCst), begun.elapsed()), (1, Duration::ZERO));
+    // What nobody asked to be left alone with is another matter.
+    assert_eq!(order("b").await.unwrap(), 200);
+    assert_eq!(count.load(Ordering::SeqCst), 2);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(order("a").await.unwrap(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_transport_withholds_was_never_sent() {
+    let service = tower::service_fn(|_: Request<Full<Bytes>>| async {
+        Err::<Response<Full<Bytes>>, _>(cloud_http::Withheld("not now".to_owned()))
+    });
+    let client = Client::builder("https://cloud.example")
+        .transport(Transport::from_service(service))
+        .build()
+        .unwrap();
+    let error = send(&client, Method::POST).await.unwrap_err();
+    assert!(matches!(error.failure(), Failure::Withheld(_)) && !error.is_ambiguous());
+    assert_eq!(
+        error.to_string(),
+        "do it: the request was not sent: not now, after 5 attempts"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_attempt_has_a_deadline() {
     let count = Arc::new(AtomicUsize::new(0));
     let counter = count.clone();

@@ -4,13 +4,17 @@
 //! its gRPC code. Connecting is lazy and nothing is retried here.
 
 use std::error::Error as _;
+use std::io;
 use std::net::SocketAddr;
 
+use hyper_util::rt::TokioIo;
 use kit::Class;
+use tokio::net::TcpStream;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status};
 
+use crate::coalesce::Coalesced;
 use crate::logstream::LOG_ID;
 use crate::wire::driver_client::DriverClient;
 use crate::wire::{
@@ -99,9 +103,14 @@ impl Client {
     /// but it must be called within a tokio runtime.
     pub fn new(address: SocketAddr) -> Self {
         let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("a socket address makes a URI");
+        let connector = tower::service_fn(move |_| async move {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            Ok::<_, io::Error>(TokioIo::new(Coalesced::new(stream)))
+        });
+        let channel = endpoint.connect_with_connector_lazy(connector);
         Self {
-            driver: DriverClient::new(endpoint.tcp_nodelay(true).connect_lazy())
-                .max_decoding_message_size(MAX_MESSAGE_BYTES),
+            driver: DriverClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES),
             log_id: None,
         }
     }

@@ -26,6 +26,7 @@
 mod call;
 mod capability;
 mod client;
+mod coalesce;
 mod driver;
 mod engine;
 mod error;

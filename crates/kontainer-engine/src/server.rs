@@ -4,7 +4,6 @@
 //! of ending the process, a call is cancelled when its caller goes away, and reflection comes as v1 and v1alpha.
 
 mod calls;
-mod coalesce;
 mod main;
 mod service;
 mod services;
@@ -22,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
 
+use crate::coalesce::Coalesced;
 use crate::driver::Driver;
 
 pub use main::{driver_main, driver_main_with, program_name};
@@ -84,7 +84,7 @@ impl Server {
         let services = tower::service_fn(move |request| services::serve(service.clone(), request));
         let incoming = TcpIncoming::from(self.listener)
             .with_nodelay(Some(true))
-            .map_ok(coalesce::Coalesced::new);
+            .map_ok(Coalesced::new);
         let serving = tonic::transport::Server::builder().serve_with_incoming_shutdown(
             services,
             incoming,

@@ -48,7 +48,7 @@ use survey::{Networks, Sessions, Survey};
 /// deleted one.
 const CHECK: Duration = Duration::from_mins(5);
 /// How many nodes are looked at side by side.
-const AT_A_TIME: usize = 8;
+const AT_A_TIME: usize = 16;
 
 /// How BGP is to be spoken where the project does not speak it yet.
 #[derive(Clone, Debug)]
@@ -132,7 +132,7 @@ impl Bgp {
     /// Makes these nodes speak BGP, and tells them with whom. What was seen of a node a short while ago still counts.
     pub async fn speak(&self, client: &kube::Client, nodes: &[Arc<Node>]) -> Spoken {
         let round = &self.begin(nodes).await;
-        let asked = nodes.iter().cloned().map(|node| async move {
+        let asked = nodes.iter().cloned().enumerate().map(|(n, node)| async move {
             let peering = match self.peering(&node, round).await {
                 Ok(peering) => self
                     .annotate(client, &node, Some(&peering))
@@ -141,11 +141,14 @@ impl Bgp {
                     .map_err(Arc::new),
                 Err(error) => Err(error),
             };
-            (node, peering)
+            (n, node, peering)
         });
-        let mut asked = futures::stream::iter(asked).buffered(AT_A_TIME);
+        // One that has to wait holds none of the others up.
+        let asked = futures::stream::iter(asked).buffer_unordered(AT_A_TIME);
+        let mut asked: Vec<_> = asked.collect().await;
+        asked.sort_unstable_by_key(|(n, ..)| *n);
         let mut spoken = Spoken::default();
-        while let Some((node, peering)) = asked.next().await {
+        for (_, node, peering) in asked {
             let host = host_of(&node);
             match peering {
                 Ok(peering) => spoken.speakers.push(Speaker {

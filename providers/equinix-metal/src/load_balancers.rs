@@ -26,6 +26,7 @@ use crate::reservations;
 
 mod eip;
 mod emlb;
+mod missing;
 
 pub use eip::{ANNOTATION_ASSIGNED, ANNOTATION_RESERVATION};
 pub(crate) use emlb::{ANNOTATION_ID, is_control_plane_node};

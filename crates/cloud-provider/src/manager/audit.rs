@@ -46,7 +46,11 @@ pub(super) async fn audit(
     let _stop = stop.drop_guard();
     cloud.initialize(&context).await.map_err(ProcessError::Initialize)?;
     let Some(balancers) = cloud.load_balancers() else {
-        let _ = writeln!(out, "the provider {} has no load balancers", options.cloud);
+        let _ = writeln!(
+            out,
+            "the provider {} has no load balancers as it is configured: what it made when it was configured otherwise was not looked for",
+            options.cloud
+        );
         return Ok(());
     };
     let found = look(options, balancers, &client).await?;

@@ -85,11 +85,16 @@ impl Board {
                 .map(|node| NodeState::of(node, &*inner.cloud, &suspects))
                 .collect()
         };
+        let unattended = if inner.cloud.load_balancers().is_none() {
+            Some("the cloud has no load balancers as it is configured")
+        } else {
+            (!inner.running.attends_services()).then_some("the service controller does not run")
+        };
         let services = |store: &Store<Service>| {
             let services = store.list();
             services
                 .iter()
-                .filter_map(|service| ServiceState::of(service, inner.running.problem(&service.key())))
+                .filter_map(|service| ServiceState::of(service, inner.running.problem(&service.key()), unattended))
                 .collect()
         };
         State {

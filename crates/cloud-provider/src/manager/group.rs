@@ -50,6 +50,12 @@ impl Running {
             .unwrap_or_default()
     }
 
+    /// Whether the service controller runs.
+    pub fn attends_services(&self) -> bool {
+        let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.service.is_some()
+    }
+
     /// What stands in the way of the Service with this key.
     pub fn problem(&self, service: &str) -> Option<String> {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);

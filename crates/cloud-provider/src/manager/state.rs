@@ -138,8 +138,9 @@ pub(super) struct ServiceState {
 }
 
 impl ServiceState {
-    /// How this Service stands; nothing when it has to do with no load balancer.
-    pub fn of(service: &Service, problem: Option<String>) -> Option<Self> {
+    /// How this Service stands, with what its controller says stands in its way, or why there is none that could say it;
+    /// nothing when it has to do with no load balancer.
+    pub fn of(service: &Service, problem: Option<String>, unattended: Option<&str>) -> Option<Self> {
         let state = if service.class.is_some() {
             Delivery::Foreign
         } else if needs_cleanup(service) {
@@ -151,6 +152,8 @@ impl ServiceState {
         } else {
             Delivery::Reached
         };
+        let stuck = matches!(state, Delivery::Waiting | Delivery::Ending);
+        let unattended = unattended.filter(|_| stuck).map(ToOwned::to_owned);
         let address = |ip: &str, hostname: &str| {
             if ip.is_empty() {
                 hostname.to_owned()
@@ -164,7 +167,7 @@ impl ServiceState {
             name: service.name.clone(),
             state,
             addresses: ingress.map(|one| address(&one.ip, &one.hostname)).collect(),
-            problem,
+            problem: problem.or(unattended),
         })
     }
 }

@@ -3,10 +3,11 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use cloud_http::Transport;
+use cloud_http::{BoxError, Transport, Withheld};
+use futures::TryFutureExt as _;
 use http::Request;
 use http_body_util::Full;
-use kube_kit::Fence;
+use kube_kit::{Fence, Fenced};
 use tower::{Layer as _, ServiceExt as _};
 
 /// The fence of this process, once it is known. Clones share it.
@@ -24,7 +25,11 @@ impl Guard {
         let fence = Arc::clone(&self.0);
         Transport::from_service(tower::service_fn(move |request: Request<Full<Bytes>>| {
             let fence = fence.get().cloned().unwrap_or_else(Fence::open);
-            fence.layer().layer(transport.clone()).oneshot(request)
+            let answer = fence.layer().layer(transport.clone()).oneshot(request);
+            answer.map_err(|error: BoxError| match error.downcast::<Fenced>() {
+                Ok(fenced) => Withheld(fenced.to_string()).into(),
+                Err(error) => error,
+            })
         }))
     }
 }

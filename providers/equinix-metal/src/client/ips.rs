@@ -69,7 +69,12 @@ impl MetalClient {
     pub async fn reserve(&self, request: &ReservationRequest) -> MetalResult<Reservation> {
         const OPERATION: &str = "reserve ip";
         let path = path(&["projects", &self.0.project, "ips"]);
-        let call = self.0.api.call(OPERATION, Method::POST, path).body(request);
+        let call = self
+            .0
+            .api
+            .call(OPERATION, Method::POST, path)
+            .body(request)
+            .leave_waiting();
         let made = timed(&self.0.meter, OPERATION, call.json()).await?;
         self.0.lately.reserved(&made);
         Ok(made)

@@ -13,6 +13,7 @@ use cloud_provider::{Balancer, CloudError, OwnedBalancer};
 use kit::Class;
 use tracing::info;
 
+use super::missing::Missing;
 use super::{Running, annotate, is_control_plane, tell_nobody_selected};
 use crate::client::emlb::{EmlbClient, LoadBalancer};
 use crate::client::{MetalClient, MetalError, MetalResult};
@@ -44,6 +45,8 @@ pub(super) struct EmlbBalancers {
     client: EmlbClient,
     config: Arc<Config>,
     metro: String,
+    /// The load balancers that Services were given and that are not there.
+    missing: Missing,
 }
 
 impl EmlbBalancers {
@@ -53,6 +56,7 @@ impl EmlbBalancers {
             client: client.emlb().clone(),
             config: Arc::clone(config),
             metro: metro.to_owned(),
+            missing: Missing::default(),
         }
     }
 
@@ -106,8 +110,16 @@ impl EmlbBalancers {
                     format!("there is no load balancer {id}"),
                 ));
             }
-            None => self.create(running, &name).await?,
+            None => {
+                if let Some(id) = named(service) {
+                    self.missing.is_gone("load balancer", id)?;
+                }
+                self.create(running, &name).await?
+            }
         };
+        if let Some(id) = named(service) {
+            self.missing.forget(id);
+        }
         let noted = [
             (ANNOTATION_ID, Some(balancer.id.as_str())),
             (ANNOTATION_METRO, Some(self.metro.as_str())),

@@ -114,6 +114,31 @@ async fn a_load_balancer_that_is_gone_is_made_again_and_holds_no_deletion_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_load_balancer_that_is_hidden_for_a_moment_is_not_made_again() {
+    let world = world("emlb:///da");
+    let ran = world.run(&[]);
+    world.add_service("default", "web", &web(80, false));
+    let address = addressed(&world, "web").await;
+    seconds(10).await;
+    ran.end().await.unwrap();
+    let before = world.sim.load_balancers();
+    let hidden = Fault::status(404).body(json!({"errors": ["Not found"]}));
+    world.fault(hidden.on("GET", "/v1/loadbalancers/loadbal-[^/]*$").always());
+    let empty = Fault::status(200).body(json!({"loadbalancers": []}));
+    world.fault(empty.on("GET", "/v1/projects/[^/]*/loadbalancers$").always());
+    let _ran = world.run(&["--load-balancer-resync-period=1m"]);
+    let looks = world.asked("GET", "/loadbalancers");
+    let looked = |world: &World| world.asked("GET", "/loadbalancers") > looks;
+    world.until("it is looked for", SOON, looked).await;
+    seconds(5).await;
+    world.sim.front().clear_faults();
+    seconds(600).await;
+    assert_eq!(world.sim.load_balancers(), before);
+    assert_eq!(world.asked("POST", "/loadbalancers"), 1);
+    assert_eq!(world.ingress("default", "web"), [address]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_protocol_that_cannot_be_done_is_refused_before_anything_is_made() {
     let world = world("emlb:///da");
     let _ran = world.run(&[]);

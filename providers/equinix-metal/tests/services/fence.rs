@@ -1,6 +1,6 @@
 //! A manager that lost its lease.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use cloud_provider::Cloud as _;
 use cloud_provider::data::Node;
@@ -22,7 +22,7 @@ fn writes(world: &World) -> Vec<String> {
 
 #[tokio::test(start_paused = true)]
 async fn a_manager_that_loses_its_lease_halfway_changes_nothing_more() {
-    const NODES: usize = 20;
+    const NODES: usize = 60;
     for (setting, slow) in [("emlb:///da", "/origins$"), ("kube-vip://", "/bgp/sessions$")] {
         let world = without_machines(Settings::default(), setting);
         world.add_machines(NODES);
@@ -36,6 +36,7 @@ async fn a_manager_that_loses_its_lease_halfway_changes_nothing_more() {
         cloud.initialize(&context).await.unwrap();
         let nodes = world.kube.list("nodes").into_iter();
         let nodes = nodes.map(|one| Arc::new(Node::cut(serde_json::from_value(one).unwrap())));
+        let outcome = Arc::new(OnceLock::new());
         let (service, nodes): (_, Vec<Arc<Node>>) = (cut(&world, "web"), nodes.collect());
         // Each takes so long that the lease is gone long before the last.
         world.fault(Fault::new(Action::Delay { ms: 8_000 }).on("POST", slow).always());
@@ -46,11 +47,13 @@ async fn a_manager_that_loses_its_lease_halfway_changes_nothing_more() {
             fence,
         );
         let ended = elector.unwrap().run(CancellationToken::new(), |_| async {
-            let (cloud, service) = (cloud.clone(), service.clone());
+            let (cloud, service, outcome) = (cloud.clone(), service.clone(), Arc::clone(&outcome));
             // As a process that was stopped for a while goes on: it has not heard yet.
             tokio::spawn(async move {
                 let balancers = cloud.load_balancers().unwrap();
-                let _ = balancers.ensure("kubernetes", &service, &nodes).await;
+                let ensured = balancers.ensure("kubernetes", &service, &nodes).await;
+                let told = ensured.map_or_else(|error| kit::chain(&error), |_| String::new());
+                outcome.set(told).unwrap();
             });
             seconds(5).await;
             world.kube.faults().fail(
@@ -72,6 +75,11 @@ async fn a_manager_that_loses_its_lease_halfway_changes_nothing_more() {
         println!("{setting}: {} writes with the lease", before.len());
         assert!(!before.is_empty() && before.len() < NODES, "{setting}: {before:?}");
         assert_eq!(after[before.len()..], [] as [String; 0], "{setting}");
+        let outcome = outcome.get().unwrap();
+        // What fails at single nodes is told of them.
+        let fenced = outcome.contains("this process does not hold the lease");
+        assert_eq!(fenced, setting.starts_with("emlb"), "{setting}: {outcome}");
+        assert!(!outcome.contains("the connection broke"), "{setting}: {outcome}");
         context.stop.cancel();
     }
 }

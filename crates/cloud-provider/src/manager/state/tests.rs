@@ -85,7 +85,7 @@ fn a_service_says_where_it_is_reached_or_what_it_waits_for() {
         ingress,
         ..Service::default()
     };
-    let shown = |service: &Service| ServiceState::of(service, None).map(|it| (it.state, it.addresses));
+    let shown = |service: &Service| ServiceState::of(service, None, None).map(|it| (it.state, it.addresses));
     let mut plain = service("ClusterIP", vec![]);
     plain.finalizers.clear();
     assert_eq!(shown(&plain), None);
@@ -103,7 +103,11 @@ fn a_service_says_where_it_is_reached_or_what_it_waits_for() {
     let mut foreign = service("LoadBalancer", vec![]);
     foreign.class = Some("other".to_owned());
     assert_eq!(shown(&foreign), Some((Delivery::Foreign, vec![])));
-    let pending = ServiceState::of(&service("LoadBalancer", vec![]), Some("being made".to_owned()));
+    let pending = ServiceState::of(
+        &service("LoadBalancer", vec![]),
+        Some("being made".to_owned()),
+        Some("nobody"),
+    );
     assert_eq!(pending.unwrap().problem.as_deref(), Some("being made"));
 }
 

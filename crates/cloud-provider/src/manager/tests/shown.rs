@@ -75,6 +75,19 @@ async fn whoever_looks_sees_what_nodes_and_services_wait_for_and_what_was_asked_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_service_that_nobody_looks_after_says_so() {
+    let world = World::new();
+    let without = run(&world, &["--controllers=*,-service"]);
+    add_service(&world, "web");
+    seconds(5).await;
+    let service = &without.board.state().services.unwrap()[0];
+    let why = Some("the service controller does not run");
+    assert_eq!((service.state, service.problem.as_deref()), (Delivery::Waiting, why));
+    without.stop.cancel();
+    without.ended.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_replica_that_stands_by_says_who_leads() {
     let world = World::new();
     let leader = run(&world, &[]);

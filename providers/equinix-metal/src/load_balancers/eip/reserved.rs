@@ -17,11 +17,12 @@ use super::ANNOTATION_RESERVATION;
 use super::choose::is_asked_for_by_annotation;
 use crate::client::{Assignments, MetalClient, Reservation, ReservationRequest};
 use crate::load_balancers::Running;
+use crate::load_balancers::missing::Missing;
 use crate::reservations::contains;
 
 /// Stands for no reservation at all: the address is the user's.
 pub(super) const NONE: &str = "none";
-/// How long a reservation whose answer was lost may take to show in lists, and how long it must be gone to be gone.
+/// How long a reservation whose answer was lost may take to show in lists.
 const DOUBT: Duration = Duration::from_secs(20);
 /// How soon an address that nothing can be found out about is looked for again.
 const AGAIN: Duration = Duration::from_mins(1);
@@ -31,8 +32,8 @@ pub(super) struct Reserved {
     client: MetalClient,
     /// What this process reserved, by the Service's UID: lists may be late to show it.
     made: Mutex<HashMap<String, Made>>,
-    /// Since when reservations that were given are gone, by ID.
-    missing: Mutex<HashMap<String, Instant>>,
+    /// The reservations that Services were given and that are not there.
+    missing: Missing,
 }
 
 /// What came of asking for a reservation.
@@ -56,16 +57,12 @@ impl Reserved {
         Self {
             client: client.clone(),
             made: Mutex::default(),
-            missing: Mutex::default(),
+            missing: Missing::default(),
         }
     }
 
     fn made(&self) -> MutexGuard<'_, HashMap<String, Made>> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn missing(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
-        self.missing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the project's list shows.
@@ -100,14 +97,14 @@ impl Reserved {
             match self.client.reservation(id).await {
                 Ok(reservation) if reservation.id == id => {
                     warn!(service = %service.key(), id, "the list of IP reservations lacks one that is there");
-                    self.missing().remove(id);
+                    self.missing.forget(id);
                     all.push(reservation);
                 }
                 Ok(_) => {
                     let text = format!("the answer about the IP reservation {id} of the service is about nothing");
                     return Err(CloudError::new(Class::Transient, text));
                 }
-                Err(error) if error.is_not_found() => self.is_gone(id)?,
+                Err(error) if error.is_not_found() => self.missing.is_gone("IP reservation", id)?,
                 Err(error) => {
                     let text = format!("the IP reservation {id} of the service is in no list and could not be read");
                     return Err(CloudError::new(error.class(), text).because(error));
@@ -133,14 +130,6 @@ impl Reserved {
             return Err(CloudError::pending(text, AGAIN));
         }
         Ok(all)
-    }
-
-    /// Succeeds when a reservation that is not there was not there some time ago either.
-    fn is_gone(&self, id: &str) -> Result<(), CloudError> {
-        let since = *self.missing().entry(id.to_owned()).or_insert_with(Instant::now);
-        let left = DOUBT.checked_sub(since.elapsed()).filter(|left| !left.is_zero());
-        let text = || format!("the IP reservation {id} of the service seems to be gone; looking again");
-        left.map_or(Ok(()), |left| Err(CloudError::pending(text(), left)))
     }
 
     /// Fails while a reservation that was asked for, and whose answer was lost, may still show.
@@ -188,7 +177,7 @@ impl Reserved {
     pub fn forget(&self, service: &Service) {
         self.made().remove(&service.uid);
         if let Some(id) = noted(service) {
-            self.missing().remove(id);
+            self.missing.forget(id);
         }
     }
 }

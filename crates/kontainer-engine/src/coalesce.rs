@@ -1,4 +1,4 @@
-//! Puts the end of an answer into the same packet as its beginning.
+//! Puts the end of a call or of its answer into the same packet as its beginning.
 
 use std::io;
 use std::pin::Pin;
@@ -9,15 +9,15 @@ use tonic::transport::server::Connected;
 
 /// A connection whose every other flush waits until its task is polled again, which happens at once.
 ///
-/// HTTP/2 flushes after each frame of data, so that the few bytes of the trailers, which are ready by then, would be sent
-/// alone and wake the caller a second time: a fifth of what a call of a driver takes.
-pub(super) struct Coalesced<S> {
+/// HTTP/2 flushes after the head of a call and after the data of an answer, so that the few bytes that follow at once, the
+/// message or the trailers, would be sent alone and wake the other side a second time.
+pub(crate) struct Coalesced<S> {
     stream: BufWriter<S>,
     waiting: bool,
 }
 
 impl<S: AsyncWrite> Coalesced<S> {
-    pub(super) fn new(stream: S) -> Self {
+    pub(crate) fn new(stream: S) -> Self {
         Self {
             stream: BufWriter::new(stream),
             waiting: false,
