@@ -9,6 +9,7 @@
 )]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -106,6 +107,40 @@ impl Driver {
     }
 }
 
+/// How many bytes a call is, and its answer.
+const CALL: usize = 66;
+const ANSWER: usize = 4_017;
+/// What makes this program the other side of [`floor`].
+const ECHO: &str = "--echo";
+
+/// Answers each call with as many bytes as a driver does, for as long as somebody is connected.
+fn echo(address: &str) {
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.set_nodelay(true).unwrap();
+    while stream.read_exact(&mut [0; CALL]).is_ok() {
+        stream.write_all(&[0; ANSWER]).unwrap();
+    }
+}
+
+/// What the machine takes to wake two processes in turn, in µs: no program can answer a call sooner.
+fn floor() -> f64 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args([ECHO, &address])
+        .spawn();
+    let _process = Process(child.unwrap());
+    let (mut stream, _) = listener.accept().unwrap();
+    stream.set_nodelay(true).unwrap();
+    let trip = |_| {
+        let begun = Instant::now();
+        stream.write_all(&[0; CALL]).unwrap();
+        stream.read_exact(&mut [0; ANSWER]).unwrap();
+        begun.elapsed().as_secs_f64() * 1e6
+    };
+    median((0..CALLS).map(trip).collect())
+}
+
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
@@ -113,6 +148,11 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
+    let mut args = std::env::args().skip(1);
+    if args.next().as_deref() == Some(ECHO) {
+        echo(&args.next().unwrap());
+        return;
+    }
     // `cargo bench` adds a flag of its own.
     let Some(binary) = std::env::args()
         .skip(1)
@@ -156,5 +196,12 @@ async fn main() {
             if ours <= bound { "yes" } else { "NO" }.to_owned(),
         ]);
     }
+    table.row([
+        "as many bytes back and forth, without a driver",
+        &format!("{:.2} µs", floor()),
+        "–",
+        "–",
+        "",
+    ]);
     println!("{} ({STARTS} starts, {CALLS} calls)\n\n{table}", binary.display());
 }

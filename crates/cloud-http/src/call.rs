@@ -10,6 +10,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use secrecy::SecretString;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 
 use crate::error::Failure;
 use crate::{Client, Error};
@@ -62,6 +63,7 @@ pub struct Call<'a> {
     pub(crate) body: Bytes,
     pub(crate) repeatable: bool,
     pub(crate) leaves_waiting: bool,
+    pub(crate) permits: Option<&'a Semaphore>,
     pub(crate) sensitive: bool,
     pub(crate) anonymous: bool,
     pub(crate) timeout: Option<Duration>,
@@ -82,6 +84,7 @@ impl<'a> Call<'a> {
             body: Bytes::new(),
             repeatable,
             leaves_waiting: false,
+            permits: None,
             sensitive: false,
             anonymous: false,
             timeout: None,
@@ -148,6 +151,13 @@ impl<'a> Call<'a> {
     /// HEAD, PUT, DELETE and OPTIONS are taken to be so; POST and PATCH are not.
     pub fn repeatable(mut self) -> Self {
         self.repeatable = true;
+        self
+    }
+
+    /// Holds one of these permits while a request is under way, and none while it waits to be repeated: who has to wait keeps
+    /// nobody else from asking.
+    pub fn within(mut self, permits: &'a Semaphore) -> Self {
+        self.permits = Some(permits);
         self
     }
 

@@ -316,6 +316,10 @@ impl Client {
         self.0
             .metrics
             .record(call.operation, |operation| operation.attempts += 1);
+        let _permit = match call.permits {
+            Some(permits) => permits.acquire().await.ok(),
+            None => None,
+        };
         let begun = Instant::now();
         let timeout = call.timeout.unwrap_or(self.0.timeout);
         let reply = match tokio::time::timeout(timeout, self.exchange(request)).await {

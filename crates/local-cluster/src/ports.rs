@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
+#[cfg(target_os = "linux")]
+use std::path::Path;
 
 use crate::drivers;
 use crate::error::{Error, Fault};
@@ -119,7 +121,8 @@ fn owner_by_lsof(port: u16) -> Option<Owner> {
     })
 }
 
-/// The process that listens on a TCP port, when this user may see it.
+/// The process that listens on a TCP port, when this user may see it. Of several the eldest: the others have it from that
+/// one, children that are about to become another program among them.
 #[cfg(target_os = "linux")]
 pub(crate) fn owner(port: u16) -> Option<Owner> {
     let inode = ["/proc/net/tcp", "/proc/net/tcp6"]
@@ -127,25 +130,37 @@ pub(crate) fn owner(port: u16) -> Option<Owner> {
         .filter_map(|table| std::fs::read_to_string(table).ok())
         .find_map(|table| listening_inode(&table, port))?;
     let socket = format!("socket:[{inode}]");
-    for process in std::fs::read_dir("/proc").ok()?.flatten() {
-        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
-            continue;
-        };
-        let handles = std::fs::read_dir(process.path().join("fd"))
-            .into_iter()
+    let holds = |process: &Path| {
+        let handles = std::fs::read_dir(process.join("fd")).into_iter().flatten();
+        let mut links = handles
             .flatten()
-            .flatten();
-        for handle in handles {
-            if std::fs::read_link(handle.path()).is_ok_and(|link| link.as_os_str() == socket.as_str()) {
-                let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
-                return Some(Owner {
-                    pid,
-                    name: name.trim().to_owned(),
-                });
-            }
-        }
-    }
-    None
+            .filter_map(|handle| std::fs::read_link(handle.path()).ok());
+        links.any(|link| link.as_os_str() == socket.as_str())
+    };
+    let processes = std::fs::read_dir("/proc").ok()?.flatten();
+    let holders = processes.filter_map(|process| {
+        let pid: u32 = process.file_name().to_str()?.parse().ok()?;
+        let path = process.path();
+        holds(&path).then(|| (started(&path), pid, path))
+    });
+    let (_, pid, path) = holders.min()?;
+    let name = std::fs::read_to_string(path.join("comm")).unwrap_or_default();
+    Some(Owner {
+        pid,
+        name: name.trim().to_owned(),
+    })
+}
+
+/// When a process started, in ticks since the machine did; the end of time for one that is gone.
+#[cfg(target_os = "linux")]
+fn started(process: &Path) -> u64 {
+    /// The start's place in the line, counted from after the name, which may hold anything.
+    const START: usize = 19;
+    let stat = std::fs::read_to_string(process.join("stat")).unwrap_or_default();
+    let start = stat
+        .rsplit_once(") ")
+        .and_then(|(_, rest)| rest.split(' ').nth(START)?.parse().ok());
+    start.unwrap_or(u64::MAX)
 }
 
 /// The socket that listens on a port, out of the kernel's table of sockets.
@@ -220,5 +235,31 @@ mod tests {
             error.contains(&port.to_string()) && error.contains(&std::process::id().to_string()),
             "{error}"
         );
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn of_several_that_hold_a_port_the_eldest_is_its_owner() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let inherited = std::os::fd::OwnedFd::from(listener.try_clone().unwrap());
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .stdin(inherited)
+            .spawn()
+            .unwrap();
+        let starts = [std::process::id(), child.id()].map(|pid| started(&Path::new("/proc").join(pid.to_string())));
+        let owner = owner(port).unwrap();
+        // The child holds it alone once it is ours no more.
+        drop(listener);
+        let heir = super::owner(port).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!((owner.pid, heir.pid), (std::process::id(), child.id()));
+        assert!(
+            0 < starts[0] && starts[0] <= starts[1] && starts[1] < u64::MAX,
+            "{starts:?}"
+        );
+        assert_eq!(started(Path::new("/proc/none")), u64::MAX);
     }
 }

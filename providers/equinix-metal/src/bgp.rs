@@ -23,6 +23,7 @@ use futures::StreamExt as _;
 use k8s_openapi::api::core::v1 as core;
 use kube::api::{Api, Patch, PatchParams};
 use secrecy::SecretString;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::debug;
 
@@ -47,8 +48,10 @@ use survey::{Networks, Sessions, Survey};
 /// How often it is seen to it that the sessions of nodes that speak are there still: so late it may be noticed that somebody
 /// deleted one.
 const CHECK: Duration = Duration::from_mins(5);
-/// How many nodes are looked at side by side.
-const AT_A_TIME: usize = 16;
+/// How many nodes are looked at side by side. The client sends fewer requests at once; some nodes have to wait.
+const AT_A_TIME: usize = 64;
+/// How many nodes are told side by side.
+const TOLD_AT_A_TIME: usize = 8;
 
 /// How BGP is to be spoken where the project does not speak it yet.
 #[derive(Clone, Debug)]
@@ -132,13 +135,14 @@ impl Bgp {
     /// Makes these nodes speak BGP, and tells them with whom. What was seen of a node a short while ago still counts.
     pub async fn speak(&self, client: &kube::Client, nodes: &[Arc<Node>]) -> Spoken {
         let round = &self.begin(nodes).await;
+        let turns = &Semaphore::new(TOLD_AT_A_TIME);
         let asked = nodes.iter().cloned().enumerate().map(|(n, node)| async move {
             let peering = match self.peering(&node, round).await {
-                Ok(peering) => self
-                    .annotate(client, &node, Some(&peering))
-                    .await
-                    .map(|()| peering)
-                    .map_err(Arc::new),
+                Ok(peering) => {
+                    let _turn = turns.acquire().await;
+                    let told = self.annotate(client, &node, Some(&peering)).await;
+                    told.map(|()| peering).map_err(Arc::new)
+                }
                 Err(error) => Err(error),
             };
             (n, node, peering)
@@ -173,7 +177,7 @@ impl Bgp {
     pub async fn fall_silent(&self, client: &kube::Client, nodes: &[Arc<Node>]) -> Vec<(Arc<Node>, BgpError)> {
         let told = nodes.iter().cloned();
         let told = told.map(|node| async move { (self.annotate(client, &node, None).await, node) });
-        let mut told = futures::stream::iter(told).buffered(AT_A_TIME);
+        let mut told = futures::stream::iter(told).buffered(TOLD_AT_A_TIME);
         let mut failures = Vec::new();
         while let Some((result, node)) = told.next().await {
             if let Err(error) = result {

@@ -27,6 +27,7 @@ use kit::Clock;
 use kube_kit::Fence;
 use kube_kit::metrics::Registry;
 use secrecy::SecretString;
+use tokio::sync::Semaphore;
 
 pub use bgp::BgpRequest;
 pub use emlb::EmlbClient;
@@ -75,6 +76,9 @@ pub struct ClientSettings {
 #[derive(Clone)]
 pub struct MetalClient(Arc<Inner>);
 
+/// How many requests about the BGP of single devices are under way at once.
+const BY_DEVICE: usize = 16;
+
 struct Inner {
     api: Client,
     project: String,
@@ -82,6 +86,8 @@ struct Inner {
     meter: Meter,
     guard: Guard,
     lately: Lately,
+    /// For requests about the BGP of single devices, of which there may be thousands.
+    by_device: Semaphore,
 }
 
 impl fmt::Debug for MetalClient {
@@ -147,6 +153,7 @@ impl MetalClient {
             meter,
             guard,
             lately: Lately::default(),
+            by_device: Semaphore::new(BY_DEVICE),
         })))
     }
 

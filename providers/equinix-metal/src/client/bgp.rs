@@ -78,7 +78,8 @@ impl MetalClient {
     }
 
     async fn sessions(&self, operation: &'static str, path: String) -> MetalResult<Vec<BgpSession>> {
-        let call = self.0.api.call(operation, Method::GET, path).json::<Sessions>();
+        let call = self.0.api.call(operation, Method::GET, path).within(&self.0.by_device);
+        let call = call.json::<Sessions>();
         Ok(timed(&self.0.meter, operation, call).await?.bgp_sessions)
     }
 
@@ -90,7 +91,8 @@ impl MetalClient {
             .0
             .api
             .call(OPERATION, Method::POST, path(&["devices", device, "bgp", "sessions"]))
-            .body(&json!({ "address_family": family }));
+            .body(&json!({ "address_family": family }))
+            .within(&self.0.by_device);
         timed(&self.0.meter, OPERATION, call.json()).await
     }
 
@@ -99,6 +101,7 @@ impl MetalClient {
         const OPERATION: &str = "list bgp neighbors";
         let path = path(&["devices", device, "bgp", "neighbors"]);
         let call = self.0.api.call(OPERATION, Method::GET, path).sensitive();
+        let call = call.within(&self.0.by_device);
         let neighbors = timed(&self.0.meter, OPERATION, call.json::<Neighbors>()).await?;
         for neighbor in &neighbors.bgp_neighbors {
             self.keep_secret(neighbor.md5_password.as_ref());
