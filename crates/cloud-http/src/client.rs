@@ -309,6 +309,11 @@ impl Client {
     }
 
     async fn attempt(&self, call: &Call<'_>) -> Result<Reply, Attempt> {
+        // First: a credential could end while its bearer waits for his turn.
+        let _permit = match call.permits {
+            Some(permits) => permits.acquire().await.ok(),
+            None => None,
+        };
         if let Some(limit) = &self.0.limit {
             limit.take().await;
         }
@@ -316,10 +321,6 @@ impl Client {
         self.0
             .metrics
             .record(call.operation, |operation| operation.attempts += 1);
-        let _permit = match call.permits {
-            Some(permits) => permits.acquire().await.ok(),
-            None => None,
-        };
         let begun = Instant::now();
         let timeout = call.timeout.unwrap_or(self.0.timeout);
         let reply = match tokio::time::timeout(timeout, self.exchange(request)).await {

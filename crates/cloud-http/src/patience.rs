@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Requests by method, path, query and body, and when each may be sent again. All calls of a client share it: who was not told
+/// Requests by method, path and query, and when each may be sent again. All calls of a client share it: who was not told
 /// to wait must not ask again in the place of who was.
 #[derive(Default)]
 pub(crate) struct Patience(Mutex<HashMap<String, Instant>>);

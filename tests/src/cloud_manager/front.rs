@@ -77,12 +77,10 @@ impl CloudFront {
     }
 
     /// Takes note of a request. Whether it is throttled.
-    fn note(&self, mut line: String, body: &[u8]) -> bool {
+    fn note(&self, line: String) -> bool {
         let mut log = self.log();
         let now = Instant::now();
         log.requests.push(line.clone());
-        // Another order at the same place is another request.
-        line.push_str(&String::from_utf8_lossy(body));
         // Who asks while another one has not been told yet cannot know.
         if log
             .patience
@@ -102,10 +100,7 @@ impl CloudFront {
 }
 
 async fn pass(State(front): State<CloudFront>, request: Request, next: Next) -> Response {
-    let (head, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
-    let throttled = front.note(format!("{} {}", head.method, head.uri), &body);
-    let request = Request::from_parts(head, body.into());
+    let throttled = front.note(format!("{} {}", request.method(), request.uri()));
     tokio::time::sleep(DELAY).await;
     if throttled {
         let after = [("retry-after", RETRY_AFTER.as_secs().to_string())];
