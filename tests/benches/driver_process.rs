@@ -1,7 +1,8 @@
 //! What a driver binary costs whoever runs it: `make bench` builds it as it is shipped and passes its path.
 //!
 //! The bounds are half the time, a quarter of the memory, half the latency and a quarter of the size of the Go example
-//! driver, measured the same way on a machine with two cores.
+//! driver, measured the same way on a machine with two cores; machines differ, so where there is another driver to measure
+//! beside ours, its figures take the place of those.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -20,43 +21,28 @@ use kontainer_engine::Client;
 const STARTS: usize = 30;
 const CALLS: usize = 1_000;
 
-/// What the Go example driver needs, and the share of it that is ours.
-struct Figure {
-    name: &'static str,
-    unit: &'static str,
-    go: f64,
-    share: f64,
+/// What is measured of a driver; medians where there are several.
+#[derive(Clone, Copy)]
+struct Figures {
+    /// From its start to its first answer to GetCapabilities, in ms.
+    start: f64,
+    /// Its resident memory then, and after all calls, in MB.
+    memory: [f64; 2],
+    /// How long GetDriverCreateOptions takes, in µs.
+    latency: f64,
+    /// The processor time that the driver spends on it, in µs.
+    work: Option<f64>,
+    /// Its size, in MB.
+    size: f64,
 }
 
-const START: Figure = Figure {
-    name: "start to first GetCapabilities answer",
-    unit: "ms",
-    go: 12.4,
-    share: 0.5,
-};
-const MEMORY: Figure = Figure {
-    name: "resident memory after the first answer",
-    unit: "MB",
-    go: 19.0,
-    share: 0.25,
-};
-const MEMORY_LATER: Figure = Figure {
-    name: "resident memory after 1,000 calls",
-    unit: "MB",
-    go: 19.0,
-    share: 0.25,
-};
-const LATENCY: Figure = Figure {
-    name: "latency of GetDriverCreateOptions",
-    unit: "µs",
-    go: 355.0,
-    share: 0.5,
-};
-const SIZE: Figure = Figure {
-    name: "size of the stripped binary",
-    unit: "MB",
-    go: 26.0,
-    share: 0.25,
+/// What the Go example driver needs, where it was measured first.
+const GO: Figures = Figures {
+    start: 12.4,
+    memory: [19.0, 19.0],
+    latency: 355.0,
+    work: None,
+    size: 26.0,
 };
 
 /// A child process that is ended and reaped when it is dropped.
@@ -104,6 +90,16 @@ impl Driver {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.0.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+    }
+
+    /// The processor time that all its threads had so far, in µs.
+    fn work(&self) -> f64 {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.process.0.id())).unwrap();
+        let each = threads.map(|thread| {
+            let text = std::fs::read_to_string(thread.unwrap().path().join("schedstat")).unwrap();
+            text.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1e3
+        });
+        each.sum()
     }
 }
 
@@ -154,54 +150,65 @@ async fn main() {
         return;
     }
     // `cargo bench` adds a flag of its own.
-    let Some(binary) = std::env::args()
-        .skip(1)
-        .find(|arg| !arg.starts_with("--"))
-        .map(PathBuf::from)
-    else {
-        eprintln!("usage: driver_process DRIVER_BINARY   (make bench passes it)");
+    let mut binaries = std::env::args().skip(1).filter(|arg| !arg.starts_with("--"));
+    let Some(binary) = binaries.next().map(PathBuf::from) else {
+        eprintln!("usage: driver_process DRIVER_BINARY [OTHER_BINARY]   (make bench passes it)");
         return;
     };
+    let other = binaries.next().map(PathBuf::from);
+    let ours = measure(&binary).await;
+    let go = match &other {
+        Some(other) => measure(other).await,
+        None => GO,
+    };
+    let named = other.map_or("GO".to_owned(), |other| other.display().to_string());
+    let mut table = kit::Table::new(["FIGURE (median)", "OURS", &named, "BOUND", "KEPT"]);
+    for (name, unit, of, share) in FIGURES {
+        let (Some(ours), go) = (of(&ours), of(&go)) else { continue };
+        let bound = go.zip(share).map(|(go, share)| go * share);
+        let told = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.2} {unit}"));
+        let kept = bound.map_or("", |bound| if ours <= bound { "yes" } else { "NO" });
+        table.row([name, &told(Some(ours)), &told(go), &told(bound), kept]);
+    }
+    let floor = format!("{:.2} µs", floor());
+    table.row(["as many bytes back and forth, without a driver", &floor, "–", "–", ""]);
+    println!("{} ({STARTS} starts, {CALLS} calls)\n\n{table}", binary.display());
+}
+
+type Of = fn(&Figures) -> Option<f64>;
+
+/// The lines of the table: name, unit, figure, and the share of the other driver's that is the bound.
+const FIGURES: [(&str, &str, Of, Option<f64>); 6] = [
+    ("start to first GetCapabilities answer", "ms", |it| Some(it.start), Some(0.5)),
+    ("resident memory after the first answer", "MB", |it| Some(it.memory[0]), Some(0.25)),
+    ("resident memory after 1,000 calls", "MB", |it| Some(it.memory[1]), Some(0.25)),
+    ("latency of GetDriverCreateOptions", "µs", |it| Some(it.latency), Some(0.5)),
+    ("of that, processor time of the driver", "µs", |it| it.work, None),
+    ("size of the stripped binary", "MB", |it| Some(it.size), Some(0.25)),
+];
+
+/// Measures a driver.
+async fn measure(binary: &Path) -> Figures {
     let mut starts = Vec::new();
     let mut memory = Vec::new();
     for _ in 0..STARTS {
-        let driver = Driver::start(&binary).await;
+        let driver = Driver::start(binary).await;
         starts.push(driver.first_answer.as_secs_f64() * 1e3);
         memory.push(driver.resident_mb());
     }
-    let driver = Driver::start(&binary).await;
+    let driver = Driver::start(binary).await;
     let mut latencies = Vec::new();
+    let before = driver.work();
     for _ in 0..CALLS {
         let begun = Instant::now();
         driver.client.create_flags().await.unwrap();
         latencies.push(begun.elapsed().as_secs_f64() * 1e6);
     }
-    let size = std::fs::metadata(&binary).unwrap().len() as f64 / 1e6;
-
-    let mut table = kit::Table::new(["FIGURE (median)", "OURS", "GO", "BOUND", "KEPT"]);
-    for (figure, ours) in [
-        (START, median(starts)),
-        (MEMORY, median(memory)),
-        (MEMORY_LATER, driver.resident_mb()),
-        (LATENCY, median(latencies)),
-        (SIZE, size),
-    ] {
-        let Figure { name, unit, go, share } = figure;
-        let bound = go * share;
-        table.row([
-            name.to_owned(),
-            format!("{ours:.2} {unit}"),
-            format!("{go} {unit}"),
-            format!("{bound:.2} {unit}"),
-            if ours <= bound { "yes" } else { "NO" }.to_owned(),
-        ]);
+    Figures {
+        start: median(starts),
+        memory: [median(memory), driver.resident_mb()],
+        latency: median(latencies),
+        work: Some((driver.work() - before) / CALLS as f64),
+        size: std::fs::metadata(binary).unwrap().len() as f64 / 1e6,
     }
-    table.row([
-        "as many bytes back and forth, without a driver",
-        &format!("{:.2} µs", floor()),
-        "–",
-        "–",
-        "",
-    ]);
-    println!("{} ({STARTS} starts, {CALLS} calls)\n\n{table}", binary.display());
 }
