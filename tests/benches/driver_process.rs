@@ -164,7 +164,9 @@ async fn main() {
     let named = other.map_or("GO".to_owned(), |other| other.display().to_string());
     let mut table = kit::Table::new(["FIGURE (median)", "OURS", &named, "BOUND", "KEPT"]);
     for (name, unit, of, share) in FIGURES {
-        let (Some(ours), go) = (of(&ours), of(&go)) else { continue };
+        let (Some(ours), go) = (of(&ours), of(&go)) else {
+            continue;
+        };
         let bound = go.zip(share).map(|(go, share)| go * share);
         let told = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.2} {unit}"));
         let kept = bound.map_or("", |bound| if ours <= bound { "yes" } else { "NO" });
@@ -179,10 +181,30 @@ type Of = fn(&Figures) -> Option<f64>;
 
 /// The lines of the table: name, unit, figure, and the share of the other driver's that is the bound.
 const FIGURES: [(&str, &str, Of, Option<f64>); 6] = [
-    ("start to first GetCapabilities answer", "ms", |it| Some(it.start), Some(0.5)),
-    ("resident memory after the first answer", "MB", |it| Some(it.memory[0]), Some(0.25)),
-    ("resident memory after 1,000 calls", "MB", |it| Some(it.memory[1]), Some(0.25)),
-    ("latency of GetDriverCreateOptions", "µs", |it| Some(it.latency), Some(0.5)),
+    (
+        "start to first GetCapabilities answer",
+        "ms",
+        |it| Some(it.start),
+        Some(0.5),
+    ),
+    (
+        "resident memory after the first answer",
+        "MB",
+        |it| Some(it.memory[0]),
+        Some(0.25),
+    ),
+    (
+        "resident memory after 1,000 calls",
+        "MB",
+        |it| Some(it.memory[1]),
+        Some(0.25),
+    ),
+    (
+        "latency of GetDriverCreateOptions",
+        "µs",
+        |it| Some(it.latency),
+        Some(0.5),
+    ),
     ("of that, processor time of the driver", "µs", |it| it.work, None),
     ("size of the stripped binary", "MB", |it| Some(it.size), Some(0.25)),
 ];

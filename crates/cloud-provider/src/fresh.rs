@@ -1,10 +1,10 @@
 //! Answers that several askers share.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 /// Remembers the last answer to a question that many ask at about the same time, such as for the list of all instances.
@@ -21,7 +21,14 @@ use tokio::time::Instant;
 /// # });
 /// ```
 #[derive(Debug)]
-pub struct Fresh<T, E>(Mutex<Last<T, E>>);
+pub struct Fresh<T, E> {
+    /// Held by whoever asks, as long as others are patient with him.
+    turn: tokio::sync::Mutex<()>,
+    last: Mutex<Last<T, E>>,
+    patience: Duration,
+}
+
+type Turn<'a> = tokio::sync::MutexGuard<'a, ()>;
 
 #[derive(Debug)]
 struct Last<T, E> {
@@ -33,10 +40,31 @@ struct Last<T, E> {
 
 impl<T, E> Default for Fresh<T, E> {
     fn default() -> Self {
-        Self(Mutex::new(Last {
-            answer: None,
-            failed: None,
-        }))
+        Self::impatient(Duration::MAX)
+    }
+}
+
+impl<T, E> Fresh<T, E> {
+    /// After so long without an answer, the next one asks, too: a question that is answered late keeps only whoever asked
+    /// it.
+    pub fn impatient(patience: Duration) -> Self {
+        Self {
+            turn: tokio::sync::Mutex::default(),
+            last: Mutex::new(Last {
+                answer: None,
+                failed: None,
+            }),
+            patience,
+        }
+    }
+
+    /// The answer to a question that was put at most `age` ago, if there is one. Never waits.
+    pub fn known(&self, age: Duration) -> Option<Arc<T>> {
+        self.last().since(Instant::now(), age)
+    }
+
+    fn last(&self) -> MutexGuard<'_, Last<T, E>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -45,40 +73,59 @@ impl<T, E: Clone> Fresh<T, E> {
     /// waits for that answer, good or bad.
     pub async fn get(&self, age: Duration, ask: impl Future<Output = Result<T, E>>) -> Result<Arc<T>, E> {
         let came = Instant::now();
-        let mut last = self.0.lock().await;
-        if let Some((at, answer)) = &last.answer
-            && came.saturating_duration_since(*at) <= age
+        let turn = self.turn.lock().await;
         {
-            return Ok(Arc::clone(answer));
+            let last = self.last();
+            if let Some(answer) = last.since(came, age) {
+                return Ok(answer);
+            }
+            if let Some((at, error)) = &last.failed
+                && *at > came
+            {
+                return Err(error.clone());
+            }
         }
-        if let Some((at, error)) = &last.failed
-            && *at > came
-        {
-            return Err(error.clone());
-        }
-        last.ask(ask).await
+        self.ask(turn, ask).await
     }
 
     /// The answer to a question that is put now, whatever is known.
     pub async fn now(&self, ask: impl Future<Output = Result<T, E>>) -> Result<Arc<T>, E> {
-        self.0.lock().await.ask(ask).await
+        let turn = self.turn.lock().await;
+        self.ask(turn, ask).await
     }
-}
 
-impl<T, E: Clone> Last<T, E> {
-    async fn ask(&mut self, ask: impl Future<Output = Result<T, E>>) -> Result<Arc<T>, E> {
+    async fn ask(&self, turn: Turn<'_>, ask: impl Future<Output = Result<T, E>>) -> Result<Arc<T>, E> {
         let at = Instant::now();
-        match ask.await {
+        let mut ask = pin!(ask);
+        let answer = match tokio::time::timeout(self.patience, ask.as_mut()).await {
+            Ok(answer) => answer,
+            Err(_elapsed) => {
+                drop(turn);
+                ask.await
+            }
+        };
+        let mut last = self.last();
+        match answer {
             Ok(answer) => {
                 let answer = Arc::new(answer);
-                self.answer = Some((at, Arc::clone(&answer)));
+                if last.answer.as_ref().is_none_or(|(known, _)| *known <= at) {
+                    last.answer = Some((at, Arc::clone(&answer)));
+                }
                 Ok(answer)
             }
             Err(error) => {
-                self.failed = Some((Instant::now(), error.clone()));
+                last.failed = Some((Instant::now(), error.clone()));
                 Err(error)
             }
         }
+    }
+}
+
+impl<T, E> Last<T, E> {
+    /// The answer to a question that was put at most `age` before this moment, or after it.
+    fn since(&self, moment: Instant, age: Duration) -> Option<Arc<T>> {
+        let (at, answer) = self.answer.as_ref()?;
+        (moment.saturating_duration_since(*at) <= age).then(|| Arc::clone(answer))
     }
 }
 
@@ -106,5 +153,26 @@ mod tests {
         assert_eq!(tokio::join!(slowly(Err(())), slowly(Err(()))), (Err(0), Err(0)));
         assert_eq!(tokio::join!(slowly(Ok(())), slowly(Ok(()))), (Ok(1), Ok(1)));
         assert_eq!(fresh.now(async { Ok(7) }).await.map(|answer| *answer), Ok(7));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_late_answer_keeps_nobody_else_and_replaces_no_newer_one() {
+        let fresh = Fresh::<&str, ()>::impatient(Duration::from_secs(1));
+        let began = Instant::now();
+        let after = |seconds, answer| {
+            let fresh = &fresh;
+            async move {
+                let ask = async {
+                    tokio::time::sleep(Duration::from_secs(seconds)).await;
+                    Ok(answer)
+                };
+                let answer = *fresh.get(Duration::ZERO, ask).await.unwrap();
+                (answer, began.elapsed().as_secs())
+            }
+        };
+        let all = tokio::join!(after(20, "late"), after(0, "soon"), after(0, "shared"));
+        assert_eq!(all, (("late", 20), ("soon", 1), ("soon", 1)));
+        assert_eq!(fresh.known(Duration::from_secs(19)).as_deref(), Some(&"soon"));
+        assert_eq!(fresh.known(Duration::from_secs(18)), None);
     }
 }

@@ -35,7 +35,7 @@ use kit::Class;
 use kube_kit::metrics::Gauge;
 use tracing::{info, warn};
 
-use crate::client::{IpBlock, PnapClient, PublicNetwork};
+use crate::client::{IpBlock, PnapClient};
 use crate::config::{Config, LoadBalancer};
 
 mod address;
@@ -57,6 +57,7 @@ mod users;
 mod wind_up;
 
 use announce::Leftovers;
+use blocks::Looks;
 use ledger::Ledger;
 use patience::Patience;
 use publish::{Publisher, addresses_of};
@@ -77,6 +78,7 @@ struct Inner {
     config: Config,
     /// Nothing where there is no load balancer any more.
     settings: Option<LoadBalancer>,
+    looks: Looks,
     running: OnceLock<Running>,
 }
 
@@ -99,6 +101,7 @@ impl PnapLoadBalancers {
             client: client.clone(),
             config: config.clone(),
             settings: config.load_balancer.clone(),
+            looks: Looks::default(),
             running: OnceLock::new(),
         }))
     }
@@ -168,21 +171,21 @@ impl PnapLoadBalancers {
         running.ok_or_else(|| CloudError::new(Class::Transient, "the cloud is not initialised yet"))
     }
 
-    /// The public network that is configured.
-    async fn network(&self) -> Result<PublicNetwork, CloudError> {
-        let id = self.0.settings.as_ref().map_or("", |settings| &settings.network);
-        self.0.client.public_network(id).await.map_err(|error| {
-            CloudError::new(error.class(), format!("unable to look at public network {id}")).because(error)
-        })
-    }
-
     /// The next step towards an address, by one at a time for each Service.
     async fn work_on(&self, running: &Running, service: &Service) -> Result<IpAddr, CloudError> {
         let Some(_working) = running.ledger.begin(&service.key()) else {
             return Err(busy());
         };
-        let view = self.look(running).await?;
-        self.bring_about(running, service, &view).await
+        let mut view = match self.seen_lately(running) {
+            Some(view) => view,
+            None => self.look(running).await?,
+        };
+        loop {
+            if let Some(address) = self.bring_about(running, service, &view).await? {
+                return Ok(address);
+            }
+            view = self.look(running).await?;
+        }
     }
 }
 

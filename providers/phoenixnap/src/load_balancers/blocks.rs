@@ -1,28 +1,58 @@
 //! The blocks that there are: the cluster's own, and those of others that an address may be in.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use cloud_provider::CloudError;
 use cloud_provider::data::Service;
+use cloud_provider::fresh::Fresh;
+use jiff::Timestamp;
 
 use super::publish::addresses_of;
-use super::{PnapLoadBalancers, Running, holds_one, tags};
+use super::{Inner, PnapLoadBalancers, Running, holds_one, tags};
 use crate::client::{BlockStatus, IpBlock, PnapError, PublicNetwork};
+
+/// How long ago somebody may have looked for an address to be chosen from it. Shorter than [`NEW`](super::NEW), so that who
+/// did something sees what became of it.
+const LATELY: Duration = Duration::from_millis(800);
+/// How long somebody waits for another one's look before having one of his own.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// What was seen of the cloud at one moment.
 pub(super) struct View {
     /// The cluster's blocks.
     pub blocks: Vec<IpBlock>,
     /// The public network that blocks are assigned to.
-    pub network: PublicNetwork,
+    pub network: Arc<PublicNetwork>,
+    /// The moment.
+    pub at: Timestamp,
+    /// Whether that was before it was asked for: good for choosing an address, not for doing anything to a block.
+    pub is_old: bool,
+}
+
+/// The last looks, which those who look at the same time share.
+pub(super) struct Looks {
+    blocks: Fresh<Vec<IpBlock>, PnapError>,
+    network: Fresh<PublicNetwork, PnapError>,
+}
+
+impl Default for Looks {
+    fn default() -> Self {
+        Self {
+            blocks: Fresh::impatient(PATIENCE),
+            network: Fresh::impatient(PATIENCE),
+        }
+    }
 }
 
 impl PnapLoadBalancers {
     /// The cluster's blocks, with those that this process bought and that lists do not show yet.
     pub(super) async fn blocks(&self, running: &Running) -> Result<Vec<IpBlock>, CloudError> {
-        let client = &self.0.client;
+        let Inner { client, looks, .. } = &*self.0;
         let ours = tags::cluster(&running.cluster);
-        let mut blocks = client
-            .ip_blocks(&ours)
-            .await
+        let listed = looks.blocks.get(Duration::ZERO, client.ip_blocks(&ours)).await;
+        let mut blocks = listed
+            .map(Arc::unwrap_or_clone)
             .map_err(|error| CloudError::new(error.class(), "unable to retrieve IP reservations").because(error))?;
         let unseen = running.ledger.notes().unseen(&blocks, &running.context.clock);
         for bought in unseen {
@@ -40,11 +70,36 @@ impl PnapLoadBalancers {
         Ok(blocks)
     }
 
+    /// The public network that is configured.
+    pub(super) async fn network(&self) -> Result<Arc<PublicNetwork>, CloudError> {
+        let Inner { client, looks, .. } = &*self.0;
+        let id = self.0.settings.as_ref().map_or("", |settings| &settings.network);
+        let network = looks.network.get(Duration::ZERO, client.public_network(id)).await;
+        network.map_err(|error| {
+            CloudError::new(error.class(), format!("unable to look at public network {id}")).because(error)
+        })
+    }
+
     /// Blocks and network as they are now.
     pub(super) async fn look(&self, running: &Running) -> Result<View, CloudError> {
         Ok(View {
+            at: running.context.clock.now(),
             blocks: self.blocks(running).await?,
             network: self.network().await?,
+            is_old: false,
+        })
+    }
+
+    /// Blocks and network as somebody saw them a moment ago, if somebody did and saw all blocks that this process bought.
+    pub(super) fn seen_lately(&self, running: &Running) -> Option<View> {
+        let looks = &self.0.looks;
+        let (blocks, network) = (looks.blocks.known(LATELY)?, looks.network.known(LATELY)?);
+        let unseen = running.ledger.notes().unseen(&blocks, &running.context.clock);
+        unseen.is_empty().then(|| View {
+            blocks: Arc::unwrap_or_clone(blocks),
+            network,
+            at: running.context.clock.now() - LATELY,
+            is_old: true,
         })
     }
 

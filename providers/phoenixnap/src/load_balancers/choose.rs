@@ -48,6 +48,13 @@ pub(super) struct Choice<'a> {
     pub spares: Vec<&'a IpBlock>,
 }
 
+impl Choice<'_> {
+    /// Whether nothing is to be done to any block.
+    pub fn leaves_blocks_alone(&self) -> bool {
+        self.spares.is_empty() && matches!(self.step, Step::Use { .. } | Step::Wait(_))
+    }
+}
+
 /// A step towards an address.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Step<'a> {

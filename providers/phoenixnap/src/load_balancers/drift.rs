@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use cloud_provider::CloudError;
+use jiff::Timestamp;
 use tracing::warn;
 
 use super::blocks::View;
@@ -11,10 +12,15 @@ use super::{PnapLoadBalancers, Running, wants_address};
 use crate::client::IpBlock;
 
 impl PnapLoadBalancers {
-    /// Looks at each Service that has its address once more.
+    /// Looks at each Service that has its address once more, given the blocks as they were at a moment.
     ///
     /// What is changed in a Service on the way makes its controller look, too, and write the status.
-    pub(super) async fn keep(&self, running: &Running, blocks: Vec<IpBlock>) -> Result<Pace, CloudError> {
+    pub(super) async fn keep(
+        &self,
+        running: &Running,
+        blocks: Vec<IpBlock>,
+        at: Timestamp,
+    ) -> Result<Pace, CloudError> {
         let services = running.context.services.list();
         let served: Vec<_> = services
             .iter()
@@ -38,7 +44,12 @@ impl PnapLoadBalancers {
                 return Err(error);
             }
         };
-        let view = View { blocks, network };
+        let view = View {
+            blocks,
+            network,
+            at,
+            is_old: false,
+        };
         tell_elsewhere(&view);
         let mut pace = Pace::Idle;
         for service in served {

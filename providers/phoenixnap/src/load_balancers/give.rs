@@ -16,13 +16,15 @@ use super::{NEW, PnapLoadBalancers, Running, moving, needs_address, tags};
 use crate::client::{IpBlock, TagValue};
 
 impl PnapLoadBalancers {
-    /// The address of a Service, once it has one; until then what it waits for. Whoever calls this works on the Service.
+    /// The address of a Service, once it has one; until then what it waits for. Nothing when an old view does not settle
+    /// it: an address can be chosen from one, but what is to be done to blocks, or told to be wrong, takes a new look. Whoever
+    /// calls this works on the Service.
     pub(super) async fn bring_about(
         &self,
         running: &Running,
         service: &Service,
         view: &View,
-    ) -> Result<IpAddr, CloudError> {
+    ) -> Result<Option<IpAddr>, CloudError> {
         let (own, strangers): (Vec<IpBlock>, Vec<IpBlock>) = self
             .strangers(running, service, view)
             .await?
@@ -34,7 +36,7 @@ impl PnapLoadBalancers {
             let mut notes = running.ledger.notes();
             blocks = notes.as_known(&seen);
             taken = addresses_of_others(running, &notes, service);
-            let choice = choose(&Seen {
+            let chosen = choose(&Seen {
                 service,
                 names: running.publisher.names(),
                 network: &view.network,
@@ -43,7 +45,11 @@ impl PnapLoadBalancers {
                 strangers: &strangers,
                 taken: &taken,
                 share: self.0.config.share_ip_blocks,
-            })?;
+            });
+            if view.is_old && !chosen.as_ref().is_ok_and(Choice::leaves_blocks_alone) {
+                return Ok(None);
+            }
+            let choice = chosen?;
             if let Step::Use { address, .. } | Step::Stay { address, .. } = &choice.step {
                 // From here on nobody else gets it.
                 notes.given.insert(service.key(), *address);
@@ -70,20 +76,24 @@ impl PnapLoadBalancers {
             }
             Step::Stay { address, .. } => Ok(address),
             Step::Restore { block, tags } => self.restore(running, block, &tags).await,
-            Step::Assign(block) => self.assign(running, block, &view.network.id).await,
-            Step::Withdraw(block) => self.withdraw(running, block, &view.network.id).await,
+            Step::Assign(block) => self.assign(running, block, view).await,
+            Step::Withdraw(block) => self.withdraw(running, block, view).await,
             Step::Wait(block) => Err(moving(block, &block.status.to_string())),
             Step::Buy => self.buy(running, service, view).await,
         }
+        .map(Some)
     }
 
     /// Adds a block to the network. Returns what is to be waited for.
-    async fn assign(&self, running: &Running, block: &IpBlock, network: &str) -> Result<IpAddr, CloudError> {
-        let Some(_working) = running.ledger.begin(&block.id) else {
+    async fn assign(&self, running: &Running, block: &IpBlock, view: &View) -> Result<IpAddr, CloudError> {
+        let Some(_working) = running.ledger.begin_as_seen(block, view.at) else {
             return Err(moving(block, "being assigned"));
         };
+        let network = &view.network.id;
         running.context.fence.check()?;
-        match self.0.client.add_block_to_network(network, &block.id).await {
+        let added = self.0.client.add_block_to_network(network, &block.id).await;
+        running.ledger.notes().touch(block, running.context.clock.now());
+        match added {
             Ok(()) => Err(moving(block, "being assigned")),
             // One of the two is busy, or it was asked for already.
             Err(error) if error.is_conflict() => Err(moving(block, "waiting for its network")),
@@ -96,12 +106,14 @@ impl PnapLoadBalancers {
 
     /// Takes a block off the network that it did not get to, so that it can be assigned anew. Always a failure: what
     /// failed once is tried again later and later.
-    async fn withdraw(&self, running: &Running, block: &IpBlock, network: &str) -> Result<IpAddr, CloudError> {
-        let Some(_working) = running.ledger.begin(&block.id) else {
+    async fn withdraw(&self, running: &Running, block: &IpBlock, view: &View) -> Result<IpAddr, CloudError> {
+        let Some(_working) = running.ledger.begin_as_seen(block, view.at) else {
             return Err(moving(block, "being withdrawn"));
         };
-        self.release(running).take_off(block).await?;
-        let (cidr, status) = (&block.cidr, &block.status);
+        let taken_off = self.release(running).take_off(block).await;
+        running.ledger.notes().touch(block, running.context.clock.now());
+        taken_off?;
+        let (cidr, status, network) = (&block.cidr, &block.status, &view.network.id);
         let text =
             format!("IP block {cidr} is in status {status} on public network {network}; withdrawn, to be tried again");
         Err(CloudError::new(Class::Transient, text))

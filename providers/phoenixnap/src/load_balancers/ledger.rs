@@ -38,6 +38,8 @@ pub(super) struct Notes {
     strangers: BTreeMap<String, (IpBlock, Timestamp)>,
     /// Services and blocks that somebody is working on.
     working: BTreeSet<String>,
+    /// When something was done to blocks last.
+    touched: BTreeMap<String, Timestamp>,
     /// The addresses that Services were given.
     pub given: BTreeMap<String, IpAddr>,
     /// Since when blocks have been without their Service, by ID.
@@ -72,6 +74,13 @@ impl Ledger {
             what: what.to_owned(),
         })
     }
+
+    /// Begins to work on a block that was seen at this moment; nothing when somebody does already, or did something to it
+    /// since: what is to be done now can only be seen in a new look.
+    pub fn begin_as_seen(&self, block: &IpBlock, seen: Timestamp) -> Option<Working<'_>> {
+        let is_stale = self.notes().touched.get(&block.id).is_some_and(|at| *at >= seen);
+        if is_stale { None } else { self.begin(&block.id) }
+    }
 }
 
 impl Notes {
@@ -83,6 +92,7 @@ impl Notes {
         self.ending
             .retain(|id, at| is_listed(id) || clock.since(*at) < LIST_LAG);
         self.strangers.retain(|_, (_, at)| clock.since(*at) < STRANGER);
+        self.touched.retain(|_, at| clock.since(*at) < LIST_LAG);
         let unseen = self.bought.iter().filter(|(bought, _)| !is_listed(&bought.id));
         unseen.map(|(bought, _)| bought.clone()).collect()
     }
@@ -136,6 +146,11 @@ impl Notes {
         let has_one = |key: &str| seen.iter().any(|block| tags::owner(block).as_deref() == Some(key));
         let buying = self.buying.keys().filter(|key| *key != whose && !has_one(key));
         bought + buying.count()
+    }
+
+    /// Something was done to a block.
+    pub fn touch(&mut self, block: &IpBlock, now: Timestamp) {
+        self.touched.insert(block.id.clone(), now);
     }
 
     /// From now on nobody gets an address of the block.
@@ -222,5 +237,20 @@ mod tests {
         assert!(first.is_some() && ledger.begin("a").is_none() && ledger.begin("b").is_some());
         drop(first);
         assert!(ledger.begin("a").is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_seen_before_something_was_done_to_a_block_is_no_reason_to_do_more() {
+        let (clock, ledger) = (clock(), Ledger::default());
+        let seen = clock.now();
+        assert!(ledger.begin_as_seen(&block("a"), seen).is_some());
+        ledger.notes().touch(&block("a"), clock.now());
+        assert!(ledger.begin_as_seen(&block("a"), seen).is_none());
+        assert!(ledger.begin_as_seen(&block("b"), seen).is_some());
+        clock.advance(Duration::from_secs(1));
+        assert!(ledger.begin_as_seen(&block("a"), clock.now()).is_some());
+        clock.advance(LIST_LAG);
+        ledger.notes().unseen(&[], &clock);
+        assert!(ledger.begin_as_seen(&block("a"), seen).is_some(), "not kept for ever");
     }
 }

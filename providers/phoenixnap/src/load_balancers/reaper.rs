@@ -57,9 +57,10 @@ impl PnapLoadBalancers {
     }
 
     async fn reap_once(&self, running: &Running) -> Result<Pace, CloudError> {
+        let at = running.context.clock.now();
         let blocks = self.blocks(running).await?;
         let pace = self.give_back(running, &blocks).await;
-        Ok(pace.max(self.keep(running, blocks).await?))
+        Ok(pace.max(self.keep(running, blocks, at).await?))
     }
 
     /// Goes on with the blocks that are to go, and finds those that nobody needs.
