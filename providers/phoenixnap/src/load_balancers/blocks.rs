@@ -82,10 +82,12 @@ impl PnapLoadBalancers {
 
     /// Blocks and network as they are now.
     pub(super) async fn look(&self, running: &Running) -> Result<View, CloudError> {
+        let at = running.context.clock.now();
+        let (blocks, network) = tokio::try_join!(self.blocks(running), self.network())?;
         Ok(View {
-            at: running.context.clock.now(),
-            blocks: self.blocks(running).await?,
-            network: self.network().await?,
+            blocks,
+            network,
+            at,
             is_old: false,
         })
     }
