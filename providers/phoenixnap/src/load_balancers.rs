@@ -64,10 +64,11 @@ use publish::{Publisher, addresses_of};
 
 /// On a Service: the address that we gave it. What it does not name was asked for by the user.
 pub const ANNOTATION_ASSIGNED: &str = "phoenixnap.com/ip-assigned";
-/// How soon a block that is on its way is looked at again.
-const MOVING: Duration = Duration::from_secs(5);
-/// How soon what was done a moment ago is looked at.
-const NEW: Duration = Duration::from_secs(1);
+/// How soon what was done a moment ago, or is under way, is looked at again. What takes long is looked at less often; see
+/// [`Patience`].
+const SOON: Duration = Duration::from_secs(1);
+/// How soon whoever clears up goes on.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// The load balancers of one cluster. Clones share everything.
 #[derive(Clone)]
@@ -216,11 +217,11 @@ fn holds_one(cidr: &str, addresses: &[IpAddr]) -> bool {
 }
 
 fn moving(block: &IpBlock, what: &str) -> CloudError {
-    CloudError::pending(format!("IP block {} is {what}", block.cidr), MOVING)
+    CloudError::pending(format!("IP block {} is {what}", block.cidr), SOON)
 }
 
 fn busy() -> CloudError {
-    CloudError::pending("the service is being looked after", NEW)
+    CloudError::pending("the service is being looked after", SOON)
 }
 
 #[async_trait]

@@ -122,6 +122,8 @@ struct Turn {
     not_before: Option<Instant>,
     /// Why the last try failed, or what it waits for.
     problem: Option<String>,
+    /// What was told to begin, and goes on as long as the cloud says when to ask again: not told once more.
+    begun: Option<&'static str>,
 }
 
 /// The controller. Clones share it.
@@ -259,9 +261,10 @@ impl ServiceController {
         }
         {
             let mut turns = inner.turns();
-            let problem = turns.remove(work.key()).and_then(|turn| turn.problem);
+            let last = turns.remove(work.key()).unwrap_or_default();
             let turn = Turn {
-                problem,
+                problem: last.problem,
+                begun: last.begun,
                 ..Turn::default()
             };
             turns.insert(work.key().clone(), turn);
@@ -277,6 +280,7 @@ impl ServiceController {
         let text = kit::chain(&error);
         if let Some(turn) = inner.turns().get_mut(work.key()) {
             (turn.not_before, turn.problem) = (error.not_before(), Some(text.clone()));
+            turn.begun = turn.begun.filter(|_| error.after().is_some());
         }
         if error.is_pending() {
             info!(service = %work.key(), "waiting for the load balancer: {text}");
@@ -360,6 +364,17 @@ impl Inner {
     fn left_alone(&self, key: &str, now: Instant) -> Option<Duration> {
         let not_before = self.turns().get(key)?.not_before?;
         Some(not_before.saturating_duration_since(now)).filter(|left| !left.is_zero())
+    }
+
+    /// Tells what begins with the load balancer of a Service, unless it only goes on.
+    fn tell_beginning(&self, service: &Service, reason: &'static str, text: &str) {
+        let before = self
+            .turns()
+            .get_mut(&service.key())
+            .and_then(|turn| turn.begun.replace(reason));
+        if before != Some(reason) {
+            self.recorder.normal(&service.reference(), reason, text);
+        }
     }
 
     fn stable_nodes(&self) -> Vec<Arc<Node>> {

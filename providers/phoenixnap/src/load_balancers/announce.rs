@@ -162,7 +162,7 @@ impl PnapLoadBalancers {
     pub(super) async fn withdraw_leftovers(&self, running: &Running) {
         let announcer = self.0.config.load_balancer.as_ref().map(|it| &it.announcer);
         let leftovers = Leftovers::new(&running.context.client, announcer);
-        let mut waits = kit::Backoff::new(super::MOVING, super::reaper::IDLE);
+        let mut waits = kit::Backoff::new(super::PAUSE, super::reaper::IDLE);
         for _ in 0..TRIES {
             match leftovers.withdraw_all().await {
                 Ok(0) => return,
@@ -172,7 +172,7 @@ impl PnapLoadBalancers {
                 }
                 Err(error) => warn!("cannot look for what MetalLB announced before: {}", kit::chain(&error)),
             }
-            running.context.clock.sleep(waits.next().unwrap_or(super::MOVING)).await;
+            running.context.clock.sleep(waits.next().unwrap_or(super::PAUSE)).await;
         }
     }
 }

@@ -12,7 +12,7 @@ use super::publish::addresses_of;
 use super::{Inner, PnapLoadBalancers, Running, holds_one, tags};
 use crate::client::{BlockStatus, IpBlock, PnapError, PublicNetwork};
 
-/// How long ago somebody may have looked for an address to be chosen from it. Shorter than [`NEW`](super::NEW), so that who
+/// How long ago somebody may have looked for an address to be chosen from it. Shorter than [`SOON`](super::SOON), so that who
 /// did something sees what became of it.
 const LATELY: Duration = Duration::from_millis(800);
 /// How long somebody waits for another one's look before having one of his own.

@@ -8,7 +8,7 @@ use tracing::info;
 
 use super::blocks::View;
 use super::ledger::Notes;
-use super::{MOVING, NEW, PnapLoadBalancers, Running, network, tags};
+use super::{PnapLoadBalancers, Running, SOON, network, tags};
 use crate::client::IpBlockRequest;
 
 /// What people read about a block.
@@ -27,7 +27,7 @@ impl PnapLoadBalancers {
         self.place(running, &running.ledger.notes(), &whose, service, view)?;
         running.announcer.check().await?;
         if !self.is_wanted(running, service).await? {
-            return Err(CloudError::pending("the service is going", NEW));
+            return Err(CloudError::pending("the service is going", SOON));
         }
         self.ensure_tags(running).await?;
         let location = {
@@ -60,7 +60,7 @@ impl PnapLoadBalancers {
                 info!(service = %service.key(), block = %block.id, cidr = %block.cidr, "bought an IP block");
                 notes.bought(&whose, &block, clock.now());
                 // It is assigned at the next look: what is done here is done again after a crash.
-                Err(CloudError::pending(format!("IP block {} is new", block.cidr), NEW))
+                Err(CloudError::pending(format!("IP block {} is new", block.cidr), SOON))
             }
             Err(error) => {
                 notes.tagged = false;
@@ -90,11 +90,11 @@ impl PnapLoadBalancers {
     ) -> Result<String, CloudError> {
         if let Some(left) = notes.doubt(whose, &running.context.clock) {
             let text = "whether the last purchase of an IP block came about is not known yet";
-            return Err(CloudError::pending(text, left.min(MOVING)));
+            return Err(CloudError::pending(text, left.min(SOON)));
         }
         let share = self.0.config.share_ip_blocks;
         if let Some(block) = notes.unseen_shared(&view.blocks).filter(|_| share) {
-            return Err(CloudError::pending(format!("IP block {} is new", block.cidr), NEW));
+            return Err(CloudError::pending(format!("IP block {} is new", block.cidr), SOON));
         }
         let has = network::blocks_on(&view.network, &notes.as_known(&view.blocks)) + notes.coming(whose, &view.blocks);
         network::place(&self.0.config, service, &view.network, has)

@@ -12,7 +12,7 @@ use super::blocks::View;
 use super::choose::{Choice, Seen, Step, Write, choose};
 use super::ledger::Notes;
 use super::publish::granted;
-use super::{NEW, PnapLoadBalancers, Running, moving, needs_address, tags};
+use super::{PnapLoadBalancers, Running, SOON, moving, needs_address, tags};
 use crate::client::{IpBlock, TagValue};
 
 impl PnapLoadBalancers {
@@ -131,7 +131,7 @@ impl PnapLoadBalancers {
         running.ledger.notes().met(&tagged, running.context.clock.now());
         Err(CloudError::pending(
             format!("IP block {} has its tags again", block.cidr),
-            NEW,
+            SOON,
         ))
     }
 }

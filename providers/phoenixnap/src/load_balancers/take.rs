@@ -7,7 +7,7 @@ use cloud_provider::data::Service;
 
 use super::publish::addresses_of;
 use super::release::Progress;
-use super::{MOVING, PnapLoadBalancers, Running, holds_one, moving, tags};
+use super::{PnapLoadBalancers, Running, SOON, holds_one, moving, tags};
 use crate::client::IpBlock;
 
 impl PnapLoadBalancers {
@@ -38,7 +38,7 @@ impl PnapLoadBalancers {
         // Lists lag behind: a block that may have been bought for it must be seen first, or be known not to be there.
         let doubt = running.ledger.notes().doubt(&service.key(), &running.context.clock);
         if doubt.is_some() {
-            return Err(CloudError::pending("an IP block may still come to light", MOVING));
+            return Err(CloudError::pending("an IP block may still come to light", SOON));
         }
         running.ledger.notes().not_buying(&service.key());
         Ok(())

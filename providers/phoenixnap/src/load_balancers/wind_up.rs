@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use super::reaper::{BUSY, IDLE, Pace};
-use super::{ANNOTATION_ASSIGNED, MOVING, PnapLoadBalancers, Running, tags, wants_address};
+use super::{ANNOTATION_ASSIGNED, PAUSE, PnapLoadBalancers, Running, tags, wants_address};
 use crate::client::IpBlock;
 
 /// What is left to be done.
@@ -54,7 +54,7 @@ impl PnapLoadBalancers {
             let wait = match self.wind_up_once(running, !told).await {
                 Ok(Left::Nothing) => return info!("no IP blocks of this cluster are left"),
                 Ok(Left::Something) => IDLE,
-                Ok(Left::Going) => MOVING,
+                Ok(Left::Going) => PAUSE,
                 Err(error) => {
                     warn!("cannot look for IP blocks that are left: {}", kit::chain(&error));
                     BUSY

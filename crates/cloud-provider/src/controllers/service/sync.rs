@@ -96,9 +96,7 @@ impl ServiceController {
         // After a restart everything is ensured once more; that is not worth telling about each Service.
         let news = !has_finalizer(service) || service.ingress.is_empty();
         if news {
-            inner
-                .recorder
-                .normal(&reference, "EnsuringLoadBalancer", "Ensuring load balancer");
+            inner.tell_beginning(service, "EnsuringLoadBalancer", "Ensuring load balancer");
         }
         if !has_finalizer(service) {
             let add = patch::add_finalizer(&service.finalizers);
@@ -194,9 +192,7 @@ impl ServiceController {
             Err(error) => return Err(SyncError::Check(error)),
         };
         if there {
-            inner
-                .recorder
-                .normal(&reference, "DeletingLoadBalancer", "Deleting load balancer");
+            inner.tell_beginning(service, "DeletingLoadBalancer", "Deleting load balancer");
         }
         inner.shared.fence.check()?;
         match inner
@@ -238,9 +234,7 @@ impl ServiceController {
             return Ok(());
         }
         let reference = record.service.reference();
-        inner
-            .recorder
-            .normal(&reference, "DeletingLoadBalancer", "Deleting load balancer");
+        inner.tell_beginning(&record.service, "DeletingLoadBalancer", "Deleting load balancer");
         inner.shared.fence.check()?;
         let call = balancers.delete(&inner.shared.cluster, &record.service);
         match inner.asked.time("delete_load_balancer", call).await {
