@@ -19,7 +19,7 @@ use kube_kit::{Change, Limiter, QueueMetrics, Recorder, Work, WorkQueue};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, debug_span, info, warn};
+use tracing::{Instrument as _, debug, debug_span, info, warn};
 
 use super::Shared;
 use super::observe::Asked;
@@ -39,6 +39,8 @@ pub use patch::{add_finalizer, remove_finalizer, set_ingress};
 const RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(5));
 /// How long to wait for more nodes to change before load balancers are told.
 const LINGER: Duration = Duration::from_millis(500);
+/// How often it is told that the cloud wants to be left alone about a Service: it may say so every second.
+const TELL_AGAIN: Duration = Duration::from_mins(5);
 const LATENCY: &[f64] = &[
     1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0, 8192.0, 16384.0,
 ];
@@ -124,6 +126,8 @@ struct Turn {
     problem: Option<String>,
     /// What was told to begin, and goes on as long as the cloud says when to ask again: not told once more.
     begun: Option<&'static str>,
+    /// When it was told last that the cloud wants to be left alone, while it does.
+    throttled: Option<Instant>,
 }
 
 /// The controller. Clones share it.
@@ -265,6 +269,7 @@ impl ServiceController {
             let turn = Turn {
                 problem: last.problem,
                 begun: last.begun,
+                throttled: last.throttled,
                 ..Turn::default()
             };
             turns.insert(work.key().clone(), turn);
@@ -278,12 +283,18 @@ impl ServiceController {
             return work.finish();
         };
         let text = kit::chain(&error);
+        let mut is_known = false;
         if let Some(turn) = inner.turns().get_mut(work.key()) {
             (turn.not_before, turn.problem) = (error.not_before(), Some(text.clone()));
             turn.begun = turn.begun.filter(|_| error.after().is_some());
+            let told = turn.throttled.filter(|told| told.elapsed() < TELL_AGAIN);
+            is_known = told.is_some() && turn.not_before.is_some();
+            turn.throttled = turn.not_before.map(|_| told.unwrap_or(began));
         }
         if error.is_pending() {
             info!(service = %work.key(), "waiting for the load balancer: {text}");
+        } else if is_known {
+            debug!(service = %work.key(), "still: {text}");
         } else {
             warn!(service = %work.key(), "error syncing load balancer: {text}");
             if let Some(record) = inner.records().get(work.key()) {

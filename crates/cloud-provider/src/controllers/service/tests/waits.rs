@@ -97,6 +97,22 @@ async fn a_cloud_that_wants_to_be_asked_again_at_once_is_not_asked_without_a_pau
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_cloud_that_wants_to_be_left_alone_again_and_again_is_told_of_now_and_then() {
+    let world = world(1, &["a"]);
+    world
+        .cloud
+        .script()
+        .fail_with(Op::CreateBalancer, 1000, || throttled(1));
+    let _process = start(&world);
+    minutes(12).await;
+    assert!(world.cloud.script().count(Op::CreateBalancer) > 700);
+    let told = world.sim.list("events").into_iter();
+    let mut told = told.filter(|event| event["reason"] == "SyncLoadBalancerFailed");
+    let event = told.next().unwrap();
+    assert_eq!((&event["count"], told.next()), (&json!(3), None), "{event}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_resync_does_not_bring_a_waiting_service_forward() {
     let world = world(1, &["a"]);
     let options = ServiceOptions {
