@@ -63,6 +63,11 @@ impl<T, E> Fresh<T, E> {
         self.last().since(Instant::now(), age)
     }
 
+    /// Forgets the answer to a question that was put longer than `age` ago: it is not kept in memory beside the next one.
+    pub fn forget(&self, age: Duration) {
+        self.last().answer.take_if(|(at, _)| at.elapsed() > age);
+    }
+
     fn last(&self) -> MutexGuard<'_, Last<T, E>> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -174,5 +179,9 @@ mod tests {
         assert_eq!(all, (("late", 20), ("soon", 1), ("soon", 1)));
         assert_eq!(fresh.known(Duration::from_secs(19)).as_deref(), Some(&"soon"));
         assert_eq!(fresh.known(Duration::from_secs(18)), None);
+        fresh.forget(Duration::from_secs(19));
+        assert!(fresh.known(Duration::from_secs(19)).is_some());
+        fresh.forget(Duration::from_secs(18));
+        assert_eq!(fresh.known(Duration::from_secs(19)), None);
     }
 }

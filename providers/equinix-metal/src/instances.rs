@@ -16,10 +16,10 @@ use cloud_provider::{CloudError, Instances, Sighting, Unknown};
 use futures::StreamExt as _;
 use kit::Class;
 
-use crate::client::{Device, MetalClient, MetalError, MetalResult};
+use crate::client::{MetalClient, MetalError, MetalResult};
 use crate::provider_id::{self, ProviderIdError};
 
-use list::Listed;
+use list::{Listed, Reading, Seen};
 
 /// How old a list of devices may be. The controllers that ask at the same time share one.
 const FRESH: Duration = Duration::from_secs(5);
@@ -36,7 +36,7 @@ pub struct MetalInstances {
 
 /// What a list says about a node.
 enum Found<'a> {
-    Device(&'a Device),
+    Device(&'a Seen),
     /// Nothing: this device has to be asked for.
     Unlisted(&'a str),
     NoMatch,
@@ -54,7 +54,11 @@ impl MetalInstances {
 
     /// The project's devices, from a list that was asked for at most `age` ago.
     async fn list(&self, age: Duration) -> MetalResult<Arc<Listed>> {
-        let ask = async { Ok(Listed::new(self.client.devices().await?)) };
+        let ask = async {
+            let mut reading = Reading::default();
+            self.client.each_device(|device| reading.add(device)).await?;
+            Ok(reading.done())
+        };
         self.listed.get(age, ask).await
     }
 
@@ -67,7 +71,7 @@ impl MetalInstances {
         match self.client.device(id).await {
             // Deleted is said of this very device.
             Ok(device) if device.state == "deleted" => Sighting::Gone,
-            Ok(device) if device.id.eq_ignore_ascii_case(id) => sighting(&device, node),
+            Ok(device) if device.id.eq_ignore_ascii_case(id) => sighting(&device.into(), node),
             Ok(device) => failed(CloudError::new(
                 Class::Transient,
                 format!("the API answered device {id} with {:?}", device.id),
@@ -93,6 +97,7 @@ impl MetalInstances {
 #[async_trait]
 impl Instances for MetalInstances {
     async fn look_up(&self, nodes: &[Arc<Node>]) -> Result<Vec<Sighting>, CloudError> {
+        self.listed.forget(FRESH);
         let mut listed = self.list(FRESH).await?;
         let lacking = |listed: &Listed| {
             nodes
@@ -125,7 +130,7 @@ fn find<'a>(listed: &'a Listed, node: &'a Node) -> Found<'a> {
     match provider_id::device(&node.provider_id) {
         Ok(id) => match listed.device(id) {
             // To be confirmed by itself.
-            Some(device) if device.state == "deleted" => Found::Unlisted(id),
+            Some(device) if *device.state == *"deleted" => Found::Unlisted(id),
             Some(device) => Found::Device(device),
             None => Found::Unlisted(id),
         },
@@ -146,8 +151,8 @@ fn by_name<'a>(listed: &'a Listed, node: &Node) -> Found<'a> {
         found.clone_from(&with_address);
     }
     for better in [
-        &(|device: &Device| device.state == "active") as &dyn Fn(&Device) -> bool,
-        &|device: &Device| with_address.iter().any(|other| other.id == device.id),
+        &(|device: &Seen| *device.state == *"active") as &dyn Fn(&Seen) -> bool,
+        &|device: &Seen| with_address.iter().any(|other| other.id == device.id),
     ] {
         if found.len() > 1 && found.iter().any(|device| better(device)) {
             found.retain(|device| better(device));
@@ -157,7 +162,7 @@ fn by_name<'a>(listed: &'a Listed, node: &Node) -> Found<'a> {
         [] => Found::NoMatch,
         [device] => Found::Device(device),
         many => {
-            let mut ids: Vec<&str> = many.iter().map(|device| device.id.as_str()).collect();
+            let mut ids: Vec<&str> = many.iter().map(|device| &*device.id).collect();
             ids.sort_unstable();
             Found::Problem(CloudError::new(
                 Class::Invalid,
@@ -172,12 +177,12 @@ fn by_name<'a>(listed: &'a Listed, node: &Node) -> Found<'a> {
     }
 }
 
-fn is_dying(device: &Device) -> bool {
-    matches!(device.state.as_str(), "deprovisioning" | "deleted" | "failed")
+fn is_dying(device: &Seen) -> bool {
+    matches!(&*device.state, "deprovisioning" | "deleted" | "failed")
 }
 
-fn sighting(device: &Device, node: &Node) -> Sighting {
-    if device.state == "inactive" {
+fn sighting(device: &Seen, node: &Node) -> Sighting {
+    if *device.state == *"inactive" {
         Sighting::ShutDown
     } else {
         Sighting::Running(metadata::metadata(device, node))

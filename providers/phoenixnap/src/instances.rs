@@ -6,7 +6,7 @@
 mod metadata;
 mod names;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,29 +34,45 @@ pub struct PnapInstances {
     listed: Fresh<Servers, PnapError>,
 }
 
-/// The servers of a list.
+/// The servers of a list, kept small: an account may have thousands.
 #[derive(Debug, Default)]
 struct Servers {
-    by_id: BTreeMap<String, Server>,
-    /// The ids of those with a hostname, in lower case.
-    by_name: HashMap<String, Vec<String>>,
+    /// In the order of their ids.
+    all: Box<[Server]>,
+    /// Where they are in there, in the order of their hostnames.
+    by_name: Box<[u32]>,
+}
+
+/// What hostnames are compared by.
+fn folded(name: &str) -> impl Iterator<Item = u8> {
+    name.bytes().map(|byte| byte.to_ascii_lowercase())
 }
 
 impl Servers {
-    fn new(servers: Vec<Server>) -> Self {
-        let mut all = Self::default();
-        for server in servers {
-            let named = all.by_name.entry(server.hostname.to_ascii_lowercase()).or_default();
-            named.push(server.id.clone());
-            all.by_id.insert(server.id.clone(), server);
+    fn new(mut servers: Vec<Server>) -> Self {
+        servers.sort_by(|one, other| one.id.cmp(&other.id));
+        servers.dedup_by(|one, other| one.id == other.id);
+        let mut by_name: Vec<u32> = (0..).take(servers.len()).collect();
+        let name = |at: u32| folded(&servers[at as usize].hostname);
+        by_name.sort_by(|one, other| name(*one).cmp(name(*other)));
+        Self {
+            by_name: by_name.into(),
+            all: servers.into(),
         }
-        all
+    }
+
+    fn get(&self, id: &str) -> Option<&Server> {
+        let at = self.all.binary_search_by(|server| server.id.as_str().cmp(id)).ok()?;
+        self.all.get(at)
     }
 
     /// The servers with this hostname, in any case.
-    fn named(&self, name: &str) -> impl Iterator<Item = &Server> {
-        let ids = self.by_name.get(&name.to_ascii_lowercase()).into_iter().flatten();
-        ids.filter_map(|id| self.by_id.get(id))
+    fn named<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a Server> {
+        let server = |at: &u32| &self.all[*at as usize];
+        let compared = |at: &u32| folded(&server(at).hostname).cmp(folded(name));
+        let first = self.by_name.partition_point(|at| compared(at).is_lt());
+        let beyond = self.by_name.partition_point(|at| compared(at).is_le());
+        self.by_name[first..beyond].iter().map(server)
     }
 }
 
@@ -106,7 +122,7 @@ impl PnapInstances {
         for (id, asked) in &mut asked {
             let Asked::Forbidden(refusal) = asked else { continue };
             *asked = match &listed {
-                Ok(servers) => match servers.by_id.get(id) {
+                Ok(servers) => match servers.get(id) {
                     Some(server) => Asked::Found(Box::new(server.clone())),
                     None => Asked::NotThere,
                 },
@@ -136,11 +152,12 @@ fn wanted(node: &Node) -> Wanted {
 impl Instances for PnapInstances {
     async fn look_up(&self, nodes: &[Arc<Node>]) -> Result<Vec<Sighting>, CloudError> {
         let wanted: Vec<Wanted> = nodes.iter().map(|node| wanted(node)).collect();
+        self.listed.forget(FRESH);
         let mut listed = self.listed.get(FRESH, self.list()).await?;
         let lacks = |listed: &Servers| {
             let mut pairs = nodes.iter().zip(&wanted);
             pairs.any(|(node, wanted)| match wanted {
-                Wanted::Id(id) => !listed.by_id.contains_key(id),
+                Wanted::Id(id) => listed.get(id).is_none(),
                 Wanted::Name => matches!(names::find(node, listed.named(&node.name)), Ok(None)),
                 Wanted::Broken(_) => false,
             })
@@ -151,7 +168,7 @@ impl Instances for PnapInstances {
         let mut missing: Vec<String> = wanted
             .iter()
             .filter_map(|wanted| match wanted {
-                Wanted::Id(id) if !listed.by_id.contains_key(id) => Some(id.clone()),
+                Wanted::Id(id) if listed.get(id).is_none() => Some(id.clone()),
                 _ => None,
             })
             .collect();
@@ -166,7 +183,7 @@ impl Instances for PnapInstances {
                 Ok(None) => Sighting::Unknown(Unknown::NoMatch),
                 Err(error) => failed(CloudError::new(Class::Invalid, error.to_string())),
             },
-            Wanted::Id(id) => match (listed.by_id.get(id), asked.get(id)) {
+            Wanted::Id(id) => match (listed.get(id), asked.get(id)) {
                 (Some(server), _) => sighting(node, server),
                 (None, Some(Asked::Found(server))) => sighting(node, server),
                 (None, Some(Asked::NotThere)) => Sighting::Gone,

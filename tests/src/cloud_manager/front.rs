@@ -12,6 +12,8 @@ use axum::response::{IntoResponse as _, Response};
 
 /// How long every answer of the cloud takes.
 pub const DELAY: Duration = Duration::from_millis(20);
+/// How long an answer is on its way, and read, before nobody asks any more who could know.
+const TOLD: Duration = Duration::from_millis(5);
 /// What throttled callers are told to wait.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -28,9 +30,21 @@ struct Log {
     /// Every how-manieth request is throttled; none when zero.
     throttle: usize,
     throttled: usize,
-    /// What was throttled: when that was told, and until when it is not to be asked again.
+    /// What was throttled: when that was told and read, and until when it is not to be asked again.
     patience: HashMap<String, (Instant, Instant)>,
+    /// For how long each of these was not to be asked, in all.
+    closed: HashMap<String, Duration>,
     too_early: Vec<String>,
+}
+
+/// What came of throttling.
+pub struct Throttled {
+    /// How many requests were.
+    pub count: usize,
+    /// Those that were asked again too early.
+    pub too_early: Vec<String>,
+    /// The longest that one of them was not to be asked, in all: nobody can be done sooner who asks for that.
+    pub closed: Duration,
 }
 
 impl CloudFront {
@@ -66,10 +80,14 @@ impl CloudFront {
         self.log().throttle = nth;
     }
 
-    /// How many requests were throttled, and which of them were asked again too early.
-    pub fn throttled(&self) -> (usize, Vec<String>) {
+    /// What came of throttling so far.
+    pub fn throttled(&self) -> Throttled {
         let log = self.log();
-        (log.throttled, log.too_early.clone())
+        Throttled {
+            count: log.throttled,
+            too_early: log.too_early.clone(),
+            closed: log.closed.values().max().copied().unwrap_or_default(),
+        }
     }
 
     fn log(&self) -> MutexGuard<'_, Log> {
@@ -77,32 +95,39 @@ impl CloudFront {
     }
 
     /// Takes note of a request. Whether it is throttled.
-    fn note(&self, line: String) -> bool {
+    fn note(&self, line: &str) -> bool {
         let mut log = self.log();
         let now = Instant::now();
-        log.requests.push(line.clone());
+        log.requests.push(line.to_owned());
         // Who asks while another one has not been told yet cannot know.
         if log
             .patience
-            .get(&line)
+            .get(line)
             .is_some_and(|(told, until)| (*told..*until).contains(&now))
         {
-            log.too_early.push(line.clone());
+            log.too_early.push(line.to_owned());
         }
-        let throttled = log.throttle > 0 && log.requests.len().is_multiple_of(log.throttle);
-        if throttled {
-            log.throttled += 1;
-            let told = now + DELAY;
-            log.patience.insert(line, (told, told + RETRY_AFTER));
-        }
-        throttled
+        log.throttle > 0 && log.requests.len().is_multiple_of(log.throttle)
+    }
+
+    /// Takes note of what is told now to whoever asked for this.
+    fn tell(&self, line: String) {
+        let mut log = self.log();
+        log.throttled += 1;
+        let now = Instant::now();
+        let (told, until) = (now + TOLD, now + RETRY_AFTER);
+        let before = log.patience.insert(line.clone(), (told, until));
+        let since = before.map_or(told, |(_, closed)| closed.max(told));
+        *log.closed.entry(line).or_default() += until - since;
     }
 }
 
 async fn pass(State(front): State<CloudFront>, request: Request, next: Next) -> Response {
-    let throttled = front.note(format!("{} {}", request.method(), request.uri()));
+    let line = format!("{} {}", request.method(), request.uri());
+    let throttled = front.note(&line);
     tokio::time::sleep(DELAY).await;
     if throttled {
+        front.tell(line);
         let after = [("retry-after", RETRY_AFTER.as_secs().to_string())];
         return (StatusCode::TOO_MANY_REQUESTS, after, "{}").into_response();
     }

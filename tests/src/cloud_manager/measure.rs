@@ -246,7 +246,12 @@ pub async fn steady(subject: &Subject, count: usize, figures: &mut Figures) {
     first
         .await
         .unwrap_or_else(|| panic!("the cloud is not asked:\n{}", manager.log()));
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    // Its first pass tells each node what the cloud says of it.
+    let mut seen = 0;
+    while seen < world.cluster.sim.revision() {
+        seen = world.cluster.sim.revision();
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+    }
     let (before, revision) = (world.cloud.count(), world.cluster.sim.revision());
     tokio::time::sleep(Duration::from_secs(24)).await;
     let asked = (world.cloud.count() - before) as f64;
@@ -330,7 +335,7 @@ pub async fn all_services(subject: &Subject, figures: &mut Figures) {
     // Many, so that the last ones, who can do nothing but wait, do not count for much.
     let clean = services(subject, 500, 500, 0).await.took.as_secs_f64();
     let slow = services(subject, 500, 500, 5).await;
-    let (throttled, early) = slow.cloud.throttled();
+    let throttled = slow.cloud.throttled();
     let most = Bound::AtMost(1.5 * clean);
     figures.add("500 Services get their addresses", 500, (clean, "s"), "", Bound::None);
     figures.add(
@@ -340,11 +345,24 @@ pub async fn all_services(subject: &Subject, figures: &mut Figures) {
         "",
         most,
     );
-    figures.add("answers that were 429", 500, (throttled as f64, ""), "", Bound::None);
+    figures.add(
+        "answers that were 429",
+        500,
+        (throttled.count as f64, ""),
+        "",
+        Bound::None,
+    );
+    figures.add(
+        "the longest that one URL was closed",
+        500,
+        (throttled.closed.as_secs_f64(), "s"),
+        "",
+        Bound::None,
+    );
     figures.add(
         "asked again too early",
         500,
-        (early.len() as f64, ""),
+        (throttled.too_early.len() as f64, ""),
         "",
         Bound::Exactly(0.0),
     );
@@ -367,7 +385,7 @@ pub async fn throttled_nodes(subject: &Subject, count: usize, figures: &mut Figu
         world.cloud.throttle(throttle);
         let manager = world.start("manager", &[]);
         *took = world.initialised(&manager).await.as_secs_f64();
-        early += world.cloud.throttled().1.len();
+        early += world.cloud.throttled().too_early.len();
     }
     let most = Bound::AtMost(1.5 * took[0]);
     figures.add(

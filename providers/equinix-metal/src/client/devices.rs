@@ -6,11 +6,12 @@ use http::Method;
 use super::{Device, MetalClient, MetalResult, pages, timed};
 
 impl MetalClient {
-    /// All devices of the project, from pages of a thousand.
-    pub async fn devices(&self) -> MetalResult<Vec<Device>> {
+    /// All devices of the project, from pages of a thousand, one after the other as these come: not all of them need be
+    /// there at the same time.
+    pub async fn each_device(&self, take: impl FnMut(Device) + Send) -> MetalResult<()> {
         const OPERATION: &str = "list devices";
         let path = path(&["projects", &self.0.project, "devices"]);
-        let call = pages::all(&self.0.api, OPERATION, &path, &[]);
+        let call = pages::each(&self.0.api, OPERATION, &path, &[], take);
         timed(&self.0.meter, OPERATION, call).await
     }
 

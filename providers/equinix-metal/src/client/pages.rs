@@ -37,7 +37,20 @@ pub(super) async fn all<T: DeserializeOwned + Send>(
     path: &str,
     query: &[(&str, &str)],
 ) -> Result<Vec<T>, cloud_http::Error> {
-    let mut all = Vec::new();
+    let mut items = Vec::new();
+    each(api, operation, path, query, |item| items.push(item)).await?;
+    Ok(items)
+}
+
+/// The same, one after the other as their pages come.
+pub(super) async fn each<T: DeserializeOwned + Send>(
+    api: &Client,
+    operation: &'static str,
+    path: &str,
+    query: &[(&str, &str)],
+    take: impl FnMut(T) + Send,
+) -> Result<(), cloud_http::Error> {
+    let mut take = take;
     for number in 1..=MOST_PAGES {
         let mut call = api
             .call(operation, Method::GET, path)
@@ -47,10 +60,10 @@ pub(super) async fn all<T: DeserializeOwned + Send>(
             call = call.query(name, *value);
         }
         let page: Page<T> = call.json().await?;
-        all.extend(page.items);
+        page.items.into_iter().for_each(&mut take);
         // Without page numbers this was all.
         if page.meta.last_page <= page.meta.current_page.max(number) {
-            return Ok(all);
+            return Ok(());
         }
     }
     let text = format!("the list has more than {MOST_PAGES} pages");

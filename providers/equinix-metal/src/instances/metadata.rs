@@ -1,23 +1,23 @@
 //! What a device tells about its node.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use cloud_provider::Metadata;
 use cloud_provider::data::{Address, Node};
 use cloud_provider::names::ANNOTATION_PROVIDED_NODE_IP;
 
-use crate::client::Device;
+use super::list::Seen;
 use crate::provider_id;
 
 /// What is known about a node's device.
-pub(super) fn metadata(device: &Device, node: &Node) -> Metadata {
+pub(super) fn metadata(device: &Seen, node: &Node) -> Metadata {
     Metadata {
         provider_id: provider_id::of_device(&device.id),
-        instance_type: device.plan.slug.clone(),
+        instance_type: device.plan.to_string(),
         addresses: addresses(device, node),
-        zone: device.facility.code.clone(),
-        region: device.metro.code.clone(),
+        zone: device.facility.to_string(),
+        region: device.metro.to_string(),
         ..Metadata::default()
     }
 }
@@ -27,25 +27,21 @@ pub(super) fn metadata(device: &Device, node: &Node) -> Metadata {
 ///
 /// Mirrors `nodeAddresses` of `metal/devices.go`. Differs from upstream: one address of any kind is enough; Elastic IPs
 /// come last.
-fn addresses(device: &Device, node: &Node) -> Vec<Address> {
-    let mut own: Vec<_> = device
-        .ip_addresses
-        .iter()
-        .filter(|ip| ip.address.parse::<Ipv4Addr>().is_ok())
-        .collect();
-    own.sort_by_key(|ip| !ip.management);
-    let own = own.into_iter().map(|ip| {
-        if ip.public {
-            Address::external(&ip.address)
+fn addresses(device: &Seen, node: &Node) -> Vec<Address> {
+    let mut own: Vec<_> = device.addresses.iter().filter(|own| own.ip.is_ipv4()).collect();
+    own.sort_by_key(|own| !own.management);
+    let own = own.into_iter().map(|own| {
+        if own.public {
+            Address::external(own.ip.to_string())
         } else {
-            Address::internal(&ip.address)
+            Address::internal(own.ip.to_string())
         }
     });
     let mut seen = BTreeSet::new();
     let mut addresses: Vec<Address> = provided(node).map(Address::internal).chain(own).collect();
     addresses.retain(|address| seen.insert(address.address.clone()));
-    if !addresses.is_empty() && !device.hostname.is_empty() {
-        addresses.insert(0, Address::hostname(&device.hostname));
+    if !addresses.is_empty() && !device.host.is_empty() {
+        addresses.insert(0, Address::hostname(&*device.host));
     }
     addresses
 }
@@ -68,6 +64,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::client::Device;
 
     fn device() -> Device {
         serde_json::from_value(json!({
@@ -92,7 +89,11 @@ mod tests {
                 .insert(ANNOTATION_PROVIDED_NODE_IP.to_owned(), value.to_owned());
         }
         let tell = |address: &Address| format!("{} {}", address.kind, address.address);
-        metadata(device, &node).addresses.iter().map(tell).collect()
+        metadata(&device.clone().into(), &node)
+            .addresses
+            .iter()
+            .map(tell)
+            .collect()
     }
 
     #[test]
@@ -143,7 +144,7 @@ mod tests {
 
     #[test]
     fn type_zone_and_region_are_told() {
-        let metadata = metadata(&device(), &Node::default());
+        let metadata = metadata(&device().into(), &Node::default());
         assert_eq!(
             (metadata.provider_id.as_str(), metadata.instance_type.as_str()),
             ("equinixmetal://i", "c3.small.x86")
