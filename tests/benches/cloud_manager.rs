@@ -1,10 +1,8 @@
 //! What a cloud controller manager costs, as a process of its own against an API server and a cloud on loopback.
 //!
 //! ```text
-//! cargo bench -p roadstead-tests --bench cloud_manager -- [--nodes 100,500,1000,5000] [--services] NAME=BINARY…
+//! cargo bench -p roadstead-tests --bench cloud_manager -- [--nodes 100,500,1000,5000] [--only nodes|services] NAME=BINARY…
 //! ```
-//!
-//! `--services` measures nothing but Services.
 //!
 //! The bounds are shares of what the Go framework needs, measured the same way on a machine with two cores (in brackets:
 //! at its best flags). `make bench` passes the binaries as they are shipped.
@@ -29,11 +27,11 @@ const SUBJECTS: [(&str, Describe); 3] = [
 async fn main() -> ExitCode {
     let mut sizes = vec![100, 500, 1000, 5000];
     let mut subjects = Vec::new();
-    let mut only_services = false;
+    let mut only = String::new();
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
-        if arg == "--services" {
-            only_services = true;
+        if arg == "--only" {
+            only = args.next().unwrap_or_default();
         } else if arg == "--nodes" {
             let text = args.next().unwrap_or_default();
             sizes = text.split(',').filter_map(|size| size.parse().ok()).collect();
@@ -45,7 +43,7 @@ async fn main() -> ExitCode {
     if subjects.is_empty() {
         let names: Vec<_> = SUBJECTS.iter().map(|(name, _)| *name).collect();
         eprintln!(
-            "usage: cloud_manager [--nodes 100,1000] [--services] NAME=BINARY…   (names: {}; make bench passes them)",
+            "usage: cloud_manager [--nodes 100,1000] [--only nodes|services] NAME=BINARY…   (names: {}; make bench passes them)",
             names.join(", ")
         );
         return ExitCode::SUCCESS;
@@ -54,7 +52,7 @@ async fn main() -> ExitCode {
     for subject in subjects {
         let began = Instant::now();
         let mut figures = Figures::new();
-        if !only_services {
+        if only != "services" {
             let mut memory = Vec::new();
             for count in &sizes {
                 memory.push((*count, measure::nodes(&subject, *count, &mut figures).await));
@@ -70,10 +68,10 @@ async fn main() -> ExitCode {
             }
             measure::throttled_nodes(&subject, 1000, &mut figures).await;
         }
-        if subject.service.is_some() {
+        if subject.service.is_some() && only != "nodes" {
             measure::all_services(&subject, &mut figures).await;
         }
-        if !only_services {
+        if only != "services" {
             measure::hand_over(&subject, &mut figures).await;
         }
         println!("{}: {}\n\n{figures}", subject.name, subject.binary.display());

@@ -416,7 +416,10 @@ impl Client {
             }
         })?;
         let (parts, mut body) = response.into_parts();
-        let mut bytes = BytesMut::new();
+        // As long as it says it is: growing by and by would leave holes in memory that nothing fits.
+        let length = parts.headers.get(header::CONTENT_LENGTH);
+        let length: Option<usize> = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        let mut bytes = BytesMut::with_capacity(length.unwrap_or_default().min(inner.max_reply));
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| Failure::Broken(told(&error)))?;
             bytes.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));

@@ -107,20 +107,30 @@ impl Instances for MetalInstances {
         if lacking(&listed) {
             listed = self.list(FRESHER).await?;
         }
-        let tired = Mutex::new(None);
-        let see = |node: &Arc<Node>| {
-            let (node, listed, tired) = (Arc::clone(node), Arc::clone(&listed), &tired);
-            async move {
-                match find(&listed, &node) {
-                    Found::Device(device) => sighting(device, &node),
-                    Found::Unlisted(id) => self.ask(id, &node, tired).await,
-                    Found::NoMatch => Sighting::Unknown(Unknown::NoMatch),
-                    Found::Problem(error) => failed(error),
+        let mut unlisted = Vec::new();
+        let mut told = Vec::with_capacity(nodes.len());
+        for (at, node) in nodes.iter().enumerate() {
+            told.push(match find(&listed, node) {
+                Found::Device(device) => sighting(device, node),
+                Found::Unlisted(id) => {
+                    unlisted.push((at, id.to_owned(), Arc::clone(node)));
+                    // Until it was asked for.
+                    Sighting::Unknown(Unknown::NoMatch)
                 }
-            }
-        };
-        let answers: Vec<_> = nodes.iter().map(see).collect();
-        Ok(futures::stream::iter(answers).buffered(AT_A_TIME).collect().await)
+                Found::NoMatch => Sighting::Unknown(Unknown::NoMatch),
+                Found::Problem(error) => failed(error),
+            });
+        }
+        let tired = Mutex::new(None);
+        let asks = unlisted.into_iter().map(|(at, id, node)| {
+            let tired = &tired;
+            async move { (at, self.ask(&id, &node, tired).await) }
+        });
+        let asked: Vec<_> = futures::stream::iter(asks).buffered(AT_A_TIME).collect().await;
+        for (at, sighting) in asked {
+            told[at] = sighting;
+        }
+        Ok(told)
     }
 }
 
