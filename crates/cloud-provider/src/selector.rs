@@ -2,10 +2,11 @@
 //!
 //! Mirrors `k8s.io/apimachinery/pkg/labels` (`Parse`, `Matches`).
 
-use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use serde_json::{Value, json};
+
+use crate::data::Labels;
 
 /// Which labels an object must have. Without requirements it matches everything.
 ///
@@ -74,7 +75,7 @@ impl Selector {
     }
 
     /// Whether an object with these labels is selected.
-    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+    pub fn matches(&self, labels: &Labels) -> bool {
         self.0.iter().all(|Requirement { key, operator }| {
             let value = labels.get(key);
             let number = || value.and_then(|value| value.parse::<i64>().ok());
@@ -187,7 +188,7 @@ fn is_word(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
         pairs
             .iter()
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))

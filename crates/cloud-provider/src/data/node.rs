@@ -6,11 +6,20 @@ use std::fmt;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
 use kube_kit::ObjectRef;
+use litemap::LiteMap;
 
 use crate::names;
 
 /// Only who wrote it reads it, and it is large.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Labels or annotations of a node. There are thousands of nodes: what is in a vector takes half as much as in a tree.
+pub type Labels = LiteMap<String, String>;
+
+/// Of just the size it takes.
+fn compact(labels: BTreeMap<String, String>) -> Labels {
+    labels.into_iter().collect()
+}
 
 /// A node of the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,9 +33,9 @@ pub struct Node {
     /// `spec.providerID`; empty when it has none yet.
     pub provider_id: String,
     /// Its labels.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// Its annotations.
-    pub annotations: BTreeMap<String, String>,
+    pub annotations: Labels,
     /// Its taints, in order.
     pub taints: Vec<Taint>,
     /// Its addresses, in order.
@@ -218,8 +227,8 @@ impl Node {
             uid: meta.uid.unwrap_or_default(),
             resource_version: meta.resource_version.unwrap_or_default(),
             provider_id: spec.provider_id.unwrap_or_default(),
-            labels: meta.labels.unwrap_or_default(),
-            annotations,
+            labels: compact(meta.labels.unwrap_or_default()),
+            annotations: compact(annotations),
             taints: spec.taints.unwrap_or_default().into_iter().map(taint).collect(),
             addresses: status.addresses.unwrap_or_default().into_iter().map(address).collect(),
             ready,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use cloud_provider::data::Labels;
 use secrecy::ExposeSecret as _;
 use serde_json::{Map, Value, json};
 
@@ -64,7 +65,7 @@ fn is_made_from(key: &str, template: &str) -> bool {
 }
 
 /// The merge patch that makes a node say what it is to say, or nothing about BGP at all; nothing when it does.
-pub fn patch(names: &Annotations, known: &BTreeMap<String, String>, peering: Option<&Peering>) -> Option<Value> {
+pub fn patch(names: &Annotations, known: &Labels, peering: Option<&Peering>) -> Option<Value> {
     let wanted = peering.map(|peering| wanted(names, peering)).unwrap_or_default();
     let mut changes = Map::new();
     for key in known
@@ -112,7 +113,7 @@ mod tests {
         }
     }
 
-    fn patched(known: &BTreeMap<String, String>, patch: Option<Value>) -> BTreeMap<String, String> {
+    fn patched(known: &Labels, patch: Option<Value>) -> Labels {
         let mut known = known.clone();
         let changes = patch.unwrap_or_default()["metadata"]["annotations"]
             .as_object()
@@ -126,10 +127,14 @@ mod tests {
         known
     }
 
+    fn text<'a>(known: &'a Labels, key: &str) -> Option<&'a str> {
+        known.get(key).map(String::as_str)
+    }
+
     #[test]
     fn a_node_says_what_the_original_lets_it_say() {
         let names = names();
-        let said = patched(&BTreeMap::new(), patch(&names, &BTreeMap::new(), Some(&peering())));
+        let said = patched(&Labels::new(), patch(&names, &Labels::new(), Some(&peering())));
         let said: Vec<(&str, &str)> = said.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         let expected = [
             ("metal.equinix.com/bgp-peers-0-bgp-pass", "U2VjcmV0MQ=="),
@@ -150,14 +155,15 @@ mod tests {
     #[test]
     fn what_changed_is_refreshed_what_is_stale_goes_and_nothing_else_is_touched() {
         let names = names();
-        let foreign: BTreeMap<String, String> = [
+        let foreign: Labels = [
             (
                 "metal.equinix.com/bgp-peers-x-peer-ip".to_owned(),
                 "not ours".to_owned(),
             ),
             ("kubeadm.alpha.kubernetes.io/cri-socket".to_owned(), "x".to_owned()),
         ]
-        .into();
+        .into_iter()
+        .collect();
         let before = patched(&foreign, patch(&names, &foreign, Some(&peering())));
         assert_eq!(patch(&names, &before, Some(&peering())), None, "twice is once");
         let changed = Peering {
@@ -174,8 +180,8 @@ mod tests {
             .collect();
         assert_eq!(keys.len(), 7, "five of the peer that went, two that changed: {keys:?}");
         let after = patched(&before, Some(patch_now));
-        assert_eq!(after["metal.equinix.com/bgp-peers-0-peer-asn"], "65531");
-        assert_eq!(after["metal.equinix.com/bgp-peers-0-bgp-pass"], "");
+        assert_eq!(text(&after, "metal.equinix.com/bgp-peers-0-peer-asn"), Some("65531"));
+        assert_eq!(text(&after, "metal.equinix.com/bgp-peers-0-bgp-pass"), Some(""));
         assert!(!after.contains_key("metal.equinix.com/bgp-peers-1-peer-ip"));
         assert_eq!(patched(&after, patch(&names, &after, None)), foreign);
     }
@@ -186,8 +192,8 @@ mod tests {
             peer_ip: "metal.equinix.com/peer-ip".to_owned(),
             ..names()
         };
-        let said = patched(&BTreeMap::new(), patch(&names, &BTreeMap::new(), Some(&peering())));
-        assert_eq!(said["metal.equinix.com/peer-ip"], "169.254.255.2");
+        let said = patched(&Labels::new(), patch(&names, &Labels::new(), Some(&peering())));
+        assert_eq!(text(&said, "metal.equinix.com/peer-ip"), Some("169.254.255.2"));
         assert!(patched(&said, patch(&names, &said, None)).is_empty());
     }
 }

@@ -92,9 +92,7 @@ pub(super) fn host_address(node: &Node, eip: IpAddr) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use cloud_provider::data::{Address, Taint};
+    use cloud_provider::data::{Address, Labels, Taint};
 
     use super::*;
 
@@ -102,7 +100,9 @@ mod tests {
         Node {
             name: name.to_owned(),
             provider_id: format!("equinixmetal://{name}"),
-            labels: BTreeMap::from([("node-role.kubernetes.io/control-plane".to_owned(), String::new())]),
+            labels: [("node-role.kubernetes.io/control-plane".to_owned(), String::new())]
+                .into_iter()
+                .collect(),
             created: Timestamp::from_second(created).ok(),
             ready: Ready::Yes,
             addresses: vec![
@@ -140,7 +140,7 @@ mod tests {
             ..node("foreign", 0)
         };
         let worker = Node {
-            labels: BTreeMap::new(),
+            labels: Labels::new(),
             ..node("worker", 0)
         };
         let mut nodes: Vec<Arc<Node>> = [

@@ -99,7 +99,9 @@ async fn the_address_that_kubelet_was_given_comes_first() {
     let (public, private) = (address(&world, &id, true), address(&world, &id, false));
     let node = Node {
         name: "known".to_owned(),
-        annotations: [(ANNOTATION_PROVIDED_NODE_IP.to_owned(), "10.100.0.1".to_owned())].into(),
+        annotations: [(ANNOTATION_PROVIDED_NODE_IP.to_owned(), "10.100.0.1".to_owned())]
+            .into_iter()
+            .collect(),
         ..Node::default()
     };
     assert_eq!(

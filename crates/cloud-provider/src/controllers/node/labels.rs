@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::cloud::Metadata;
+use crate::data::Labels;
 use crate::names::{LABEL_INSTANCE_TYPE, LABEL_REGION, LABEL_ZONE};
 
-type Labels = BTreeMap<String, String>;
+type Changes = BTreeMap<String, String>;
 
 /// Whether a label belongs to Kubernetes, so that a cloud must not set it at will.
 pub fn is_reserved(key: &str) -> bool {
@@ -20,7 +21,7 @@ pub fn is_reserved(key: &str) -> bool {
 }
 
 /// What a new node's labels lack: type, zone and region are set whatever was there, other labels only where there is none.
-pub fn label_changes(labels: &Labels, metadata: &Metadata) -> Labels {
+pub fn label_changes(labels: &Labels, metadata: &Metadata) -> Changes {
     let mut wanted = well_known(metadata);
     let missing = metadata
         .labels
@@ -32,7 +33,7 @@ pub fn label_changes(labels: &Labels, metadata: &Metadata) -> Labels {
 }
 
 /// What the labels of a node that was initialised long ago lack now: all follow the cloud, none is removed.
-pub fn refreshed_labels(labels: &Labels, metadata: &Metadata) -> Labels {
+pub fn refreshed_labels(labels: &Labels, metadata: &Metadata) -> Changes {
     let mut wanted = well_known(metadata);
     let ours = metadata.labels.iter().filter(|(key, _)| !is_reserved(key));
     wanted.extend(ours.map(|(key, value)| (key.clone(), value.clone())));
@@ -40,7 +41,7 @@ pub fn refreshed_labels(labels: &Labels, metadata: &Metadata) -> Labels {
     wanted
 }
 
-fn well_known(metadata: &Metadata) -> Labels {
+fn well_known(metadata: &Metadata) -> Changes {
     [
         (LABEL_INSTANCE_TYPE, &metadata.instance_type),
         (LABEL_ZONE, &metadata.zone),
@@ -53,7 +54,7 @@ fn well_known(metadata: &Metadata) -> Labels {
 }
 
 /// What must change for labels to agree with their beta forms, which are the truth where they exist.
-pub fn repaired_labels(labels: &Labels) -> Labels {
+pub fn repaired_labels(labels: &Labels) -> Changes {
     [LABEL_ZONE, LABEL_REGION, LABEL_INSTANCE_TYPE]
         .into_iter()
         .filter_map(|[stable, beta]| Some((stable, labels.get(beta)?)))
@@ -66,7 +67,7 @@ pub fn repaired_labels(labels: &Labels) -> Labels {
 mod tests {
     use super::*;
 
-    fn labels(pairs: &[(&str, &str)]) -> Labels {
+    fn labels<L: FromIterator<(String, String)>>(pairs: &[(&str, &str)]) -> L {
         pairs
             .iter()
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
