@@ -14,7 +14,7 @@ use crate::data::Labels;
 /// use cloud_provider::selector::Selector;
 /// let selector: Selector = "env=prod,tier in (front, back),!spot".parse().unwrap();
 /// let labels = [("env", "prod"), ("tier", "back")].map(|(key, value)| (key.to_owned(), value.to_owned()));
-/// assert!(selector.matches(&labels.into()));
+/// assert!(selector.matches(&labels.into_iter().collect()));
 /// assert!("env in prod".parse::<Selector>().is_err());
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
