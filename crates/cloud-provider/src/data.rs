@@ -7,7 +7,7 @@ mod node;
 mod object;
 mod service;
 
-pub use node::{Address, AddressType, Condition, Labels, Node, Ready, Taint};
+pub use node::{Address, AddressType, Condition, Node, Ready, StringMap, Taint};
 pub(crate) use object::Slim;
 pub use service::{Ingress, PortStatus, Service, ServicePort};
 

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde_json::{Value, json};
 
-use crate::data::Labels;
+use crate::data::StringMap;
 
 /// Which labels an object must have. Without requirements it matches everything.
 ///
@@ -75,7 +75,7 @@ impl Selector {
     }
 
     /// Whether an object with these labels is selected.
-    pub fn matches(&self, labels: &Labels) -> bool {
+    pub fn matches(&self, labels: &StringMap) -> bool {
         self.0.iter().all(|Requirement { key, operator }| {
             let value = labels.get(key);
             let number = || value.and_then(|value| value.parse::<i64>().ok());
@@ -188,7 +188,7 @@ fn is_word(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn labels(pairs: &[(&str, &str)]) -> Labels {
+    fn labels(pairs: &[(&str, &str)]) -> StringMap {
         pairs
             .iter()
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))

@@ -1,6 +1,5 @@
 //! A node, cut down to what is read.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -13,12 +12,14 @@ use crate::names;
 /// Only who wrote it reads it, and it is large.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// Labels or annotations of a node. There are thousands of nodes: what is in a vector takes half as much as in a tree.
-pub type Labels = LiteMap<String, String>;
+/// Labels or annotations of a node, in a vector, where they take half as much as in a tree.
+pub type StringMap = LiteMap<String, String>;
 
-/// Of just the size it takes.
-fn compact(labels: BTreeMap<String, String>) -> Labels {
-    labels.into_iter().collect()
+/// These without the room that reading them left for more: there are thousands of nodes.
+fn fitting<T>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut items: Vec<T> = items.into_iter().collect();
+    items.shrink_to_fit();
+    items
 }
 
 /// A node of the cluster.
@@ -33,9 +34,9 @@ pub struct Node {
     /// `spec.providerID`; empty when it has none yet.
     pub provider_id: String,
     /// Its labels.
-    pub labels: Labels,
+    pub labels: StringMap,
     /// Its annotations.
-    pub annotations: Labels,
+    pub annotations: StringMap,
     /// Its taints, in order.
     pub taints: Vec<Taint>,
     /// Its addresses, in order.
@@ -227,13 +228,13 @@ impl Node {
             uid: meta.uid.unwrap_or_default(),
             resource_version: meta.resource_version.unwrap_or_default(),
             provider_id: spec.provider_id.unwrap_or_default(),
-            labels: compact(meta.labels.unwrap_or_default()),
-            annotations: compact(annotations),
-            taints: spec.taints.unwrap_or_default().into_iter().map(taint).collect(),
-            addresses: status.addresses.unwrap_or_default().into_iter().map(address).collect(),
+            labels: meta.labels.unwrap_or_default().into_iter().collect(),
+            annotations: annotations.into_iter().collect(),
+            taints: fitting(spec.taints.into_iter().flatten().map(taint)),
+            addresses: fitting(status.addresses.into_iter().flatten().map(address)),
             ready,
-            conditions,
-            pod_cidrs: spec.pod_cidrs.unwrap_or_default(),
+            conditions: fitting(conditions),
+            pod_cidrs: fitting(spec.pod_cidrs.into_iter().flatten()),
             created: meta.creation_timestamp.map(|time| time.0),
             deleting: meta.deletion_timestamp.is_some(),
         }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use cloud_provider::data::Labels;
+use cloud_provider::data::StringMap;
 use secrecy::ExposeSecret as _;
 use serde_json::{Map, Value, json};
 
@@ -65,7 +65,7 @@ fn is_made_from(key: &str, template: &str) -> bool {
 }
 
 /// The merge patch that makes a node say what it is to say, or nothing about BGP at all; nothing when it does.
-pub fn patch(names: &Annotations, known: &Labels, peering: Option<&Peering>) -> Option<Value> {
+pub fn patch(names: &Annotations, known: &StringMap, peering: Option<&Peering>) -> Option<Value> {
     let wanted = peering.map(|peering| wanted(names, peering)).unwrap_or_default();
     let mut changes = Map::new();
     for key in known
@@ -113,7 +113,7 @@ mod tests {
         }
     }
 
-    fn patched(known: &Labels, patch: Option<Value>) -> Labels {
+    fn patched(known: &StringMap, patch: Option<Value>) -> StringMap {
         let mut known = known.clone();
         let changes = patch.unwrap_or_default()["metadata"]["annotations"]
             .as_object()
@@ -127,14 +127,14 @@ mod tests {
         known
     }
 
-    fn text<'a>(known: &'a Labels, key: &str) -> Option<&'a str> {
+    fn text<'a>(known: &'a StringMap, key: &str) -> Option<&'a str> {
         known.get(key).map(String::as_str)
     }
 
     #[test]
     fn a_node_says_what_the_original_lets_it_say() {
         let names = names();
-        let said = patched(&Labels::new(), patch(&names, &Labels::new(), Some(&peering())));
+        let said = patched(&StringMap::new(), patch(&names, &StringMap::new(), Some(&peering())));
         let said: Vec<(&str, &str)> = said.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         let expected = [
             ("metal.equinix.com/bgp-peers-0-bgp-pass", "U2VjcmV0MQ=="),
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn what_changed_is_refreshed_what_is_stale_goes_and_nothing_else_is_touched() {
         let names = names();
-        let foreign: Labels = [
+        let foreign: StringMap = [
             (
                 "metal.equinix.com/bgp-peers-x-peer-ip".to_owned(),
                 "not ours".to_owned(),
@@ -192,7 +192,7 @@ mod tests {
             peer_ip: "metal.equinix.com/peer-ip".to_owned(),
             ..names()
         };
-        let said = patched(&Labels::new(), patch(&names, &Labels::new(), Some(&peering())));
+        let said = patched(&StringMap::new(), patch(&names, &StringMap::new(), Some(&peering())));
         assert_eq!(text(&said, "metal.equinix.com/peer-ip"), Some("169.254.255.2"));
         assert!(patched(&said, patch(&names, &said, None)).is_empty());
     }

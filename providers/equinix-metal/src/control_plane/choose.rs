@@ -92,7 +92,7 @@ pub(super) fn host_address(node: &Node, eip: IpAddr) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use cloud_provider::data::{Address, Labels, Taint};
+    use cloud_provider::data::{Address, StringMap, Taint};
 
     use super::*;
 
@@ -140,7 +140,7 @@ mod tests {
             ..node("foreign", 0)
         };
         let worker = Node {
-            labels: Labels::new(),
+            labels: StringMap::new(),
             ..node("worker", 0)
         };
         let mut nodes: Vec<Arc<Node>> = [

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::cloud::Metadata;
-use crate::data::Labels;
+use crate::data::StringMap;
 use crate::names::{LABEL_INSTANCE_TYPE, LABEL_REGION, LABEL_ZONE};
 
 type Changes = BTreeMap<String, String>;
@@ -21,7 +21,7 @@ pub fn is_reserved(key: &str) -> bool {
 }
 
 /// What a new node's labels lack: type, zone and region are set whatever was there, other labels only where there is none.
-pub fn label_changes(labels: &Labels, metadata: &Metadata) -> Changes {
+pub fn label_changes(labels: &StringMap, metadata: &Metadata) -> Changes {
     let mut wanted = well_known(metadata);
     let missing = metadata
         .labels
@@ -33,7 +33,7 @@ pub fn label_changes(labels: &Labels, metadata: &Metadata) -> Changes {
 }
 
 /// What the labels of a node that was initialised long ago lack now: all follow the cloud, none is removed.
-pub fn refreshed_labels(labels: &Labels, metadata: &Metadata) -> Changes {
+pub fn refreshed_labels(labels: &StringMap, metadata: &Metadata) -> Changes {
     let mut wanted = well_known(metadata);
     let ours = metadata.labels.iter().filter(|(key, _)| !is_reserved(key));
     wanted.extend(ours.map(|(key, value)| (key.clone(), value.clone())));
@@ -54,7 +54,7 @@ fn well_known(metadata: &Metadata) -> Changes {
 }
 
 /// What must change for labels to agree with their beta forms, which are the truth where they exist.
-pub fn repaired_labels(labels: &Labels) -> Changes {
+pub fn repaired_labels(labels: &StringMap) -> Changes {
     [LABEL_ZONE, LABEL_REGION, LABEL_INSTANCE_TYPE]
         .into_iter()
         .filter_map(|[stable, beta]| Some((stable, labels.get(beta)?)))
