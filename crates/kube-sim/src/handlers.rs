@@ -134,19 +134,22 @@ impl Found {
         object
     }
 
+    /// An object's metadata, as this resource shows it.
+    pub fn metadata(&self, object: &Value) -> Value {
+        metadata_only(&self.resource.rules.stored_as_seen(object))
+    }
+
     /// An answer with one object in the form that the client asked for.
     pub fn object(&self, status: u16, object: &Value) -> Answer {
-        if self.form == Form::Whole {
-            return self.written(status, &self.shown(object));
-        }
-        let object = self.view(object);
         let shown = match self.form {
-            Form::Metadata => Ok(metadata_only(&object)),
+            Form::Whole => return self.written(status, &self.shown(object)),
+            Form::Metadata => Ok(self.metadata(object)),
             Form::Table => {
+                let object = self.view(object);
                 let metadata = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
                 table::table(self, std::slice::from_ref(&object), metadata)
             }
-            _ => Ok(object),
+            Form::MetadataList => Ok(self.view(object)),
         };
         shown.map_or_else(Answer::from, |object| Answer::new(status, Payload::Object(object)))
     }

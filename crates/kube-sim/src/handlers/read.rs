@@ -213,10 +213,7 @@ pub(super) fn list_metadata(resource: &Resource, revision: u64) -> Value {
 
 fn body(found: &Found, objects: &[(Key, Arc<Value>)], metadata: &Value) -> Answer {
     if matches!(found.form, Form::Metadata | Form::MetadataList) {
-        let items: Vec<Value> = objects
-            .iter()
-            .map(|(_, object)| super::metadata_only(&found.resource.rules.stored_as_seen(object)))
-            .collect();
+        let items: Vec<Value> = objects.iter().map(|(_, object)| found.metadata(object)).collect();
         return Answer::ok(json!({
             "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "items": items,
         }));

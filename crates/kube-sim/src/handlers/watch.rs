@@ -12,9 +12,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::Found;
 use super::options::{ListOptions, Selectors};
 use super::read::bad_version;
-use super::{Found, metadata_only};
 use crate::ops::State;
 use crate::respond::{Answer, Form, Payload};
 use crate::sim::Inner;
@@ -159,14 +159,11 @@ fn line(kind: &str, object: impl Serialize) -> Bytes {
 
 impl View {
     fn form(&mut self, object: &Value) -> Value {
-        let object = self.found.found.view(object);
-        match self.found.found.form {
-            Form::Metadata | Form::MetadataList => metadata_only(&object),
-            Form::Table => match &mut self.table {
-                Some(table) => table.event(&self.found.found, &object),
-                None => object,
-            },
-            Form::Whole => object,
+        let found = &self.found.found;
+        match (found.form, &mut self.table) {
+            (Form::Metadata | Form::MetadataList, _) => found.metadata(object),
+            (Form::Table, Some(table)) => table.event(found, &found.view(object)),
+            (Form::Table | Form::Whole, _) => found.view(object),
         }
     }
 
@@ -206,10 +203,10 @@ impl View {
         if initial_end {
             object["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
-        let object = self.found.found.view(&object);
-        let object = match self.found.found.form {
-            Form::Metadata | Form::MetadataList => metadata_only(&object),
-            _ => object,
+        let found = &self.found.found;
+        let object = match found.form {
+            Form::Metadata | Form::MetadataList => found.metadata(&object),
+            Form::Table | Form::Whole => found.view(&object),
         };
         line("BOOKMARK", &object)
     }
