@@ -20,7 +20,7 @@ use super::Shared;
 use super::observe::{Asked, is_foreign, is_ours, raise_unavailable};
 use super::patch::NodeWriter;
 use crate::cloud::{Metadata, Sighting, Unknown};
-use crate::data::{Node, Ready};
+use crate::data::Node;
 use crate::error::CloudError;
 use crate::names::TAINT_UNINITIALIZED;
 
@@ -378,13 +378,30 @@ fn is_waiting(node: &Node) -> bool {
 /// Whether a change of a node may change what there is to do for it. That it was heard of is no change, and neither are
 /// its conditions: some of them are ours, and what we say on a node must not bring the next try forward.
 fn matters(old: &Node, new: &Node) -> bool {
-    let bare = |node: &Node| Node {
-        resource_version: String::new(),
-        ready: Ready::Unknown,
-        conditions: Vec::new(),
-        ..node.clone()
-    };
-    bare(old) != bare(new)
+    decisive(old) != decisive(new)
+}
+
+/// What of a node decides what there is to do for it.
+fn decisive(node: &Node) -> impl PartialEq + '_ {
+    let Node {
+        name,
+        uid,
+        resource_version: _,
+        provider_id,
+        labels,
+        annotations,
+        taints,
+        addresses,
+        ready: _,
+        conditions: _,
+        pod_cidrs,
+        created,
+        deleting,
+    } = node;
+    (
+        (name, uid, provider_id, labels, annotations),
+        (taints, addresses, pod_cidrs, created, deleting),
+    )
 }
 
 #[cfg(test)]

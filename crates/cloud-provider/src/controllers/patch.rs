@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use http::HeaderValue;
+use http::header::ACCEPT;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kit::Class;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions, Request};
+use kube::core::request;
 use kube_kit::retry;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::data::{Address, Condition, Node, Slim, Taint};
@@ -27,45 +31,74 @@ pub fn is_conflict(error: &kube::Error) -> bool {
     retry::class(error) == Class::Conflict
 }
 
+/// What an API server is asked to answer a write with: the node itself comes with the watch, and is large.
+const METADATA: HeaderValue = HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
+
+/// What is read of that.
+#[derive(Deserialize)]
+struct Written {
+    metadata: WrittenMetadata,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WrittenMetadata {
+    resource_version: String,
+}
+
 /// The nodes of a cluster, to be written.
 #[derive(Clone)]
-pub struct NodeWriter(Api<Slim<core::Node>>);
+pub struct NodeWriter {
+    client: kube::Client,
+    nodes: Api<Slim<core::Node>>,
+}
 
 impl NodeWriter {
     /// Writes with this client.
     pub fn new(client: &kube::Client) -> Self {
-        Self(Api::all(client.clone()))
+        Self {
+            client: client.clone(),
+            nodes: Api::all(client.clone()),
+        }
     }
 
     /// The node as it is now.
     pub async fn read(&self, name: &str) -> Result<Option<Node>, kube::Error> {
-        Ok(self.0.get_opt(name).await?.map(|node| Node::cut(node.0)))
+        Ok(self.nodes.get_opt(name).await?.map(|node| Node::cut(node.0)))
     }
 
-    /// Patches a node. A node of the same name with another UID answers with a conflict.
-    pub async fn patch(&self, node: &Node, mut patch: Value) -> Result<Node, kube::Error> {
-        patch["metadata"]["uid"] = node.uid.as_str().into();
-        Ok(Node::cut(
-            self.0
-                .patch(&node.name, &PatchParams::default(), &Patch::Strategic(patch))
-                .await?
-                .0,
-        ))
+    /// Patches a node, and gives the version that it has then. A node of the same name with another UID answers with a
+    /// conflict.
+    pub async fn patch(&self, node: &Node, patch: Value) -> Result<String, kube::Error> {
+        self.send(node, patch, |nodes, params, patch| {
+            nodes.patch(&node.name, params, patch)
+        })
+        .await
     }
 
-    /// Patches a node's status.
-    pub async fn patch_status(&self, node: &Node, mut patch: Value) -> Result<Node, kube::Error> {
+    /// Patches a node's status, likewise.
+    pub async fn patch_status(&self, node: &Node, patch: Value) -> Result<String, kube::Error> {
+        self.send(node, patch, |nodes, params, patch| {
+            nodes.patch_subresource("status", &node.name, params, patch)
+        })
+        .await
+    }
+
+    async fn send<F>(&self, node: &Node, mut patch: Value, request: F) -> Result<String, kube::Error>
+    where
+        F: FnOnce(&Request, &PatchParams, &Patch<Value>) -> Result<http::Request<Vec<u8>>, request::Error>,
+    {
         patch["metadata"]["uid"] = node.uid.as_str().into();
-        Ok(Node::cut(
-            self.0
-                .patch_status(&node.name, &PatchParams::default(), &Patch::Strategic(patch))
-                .await?
-                .0,
-        ))
+        let nodes = Request::new(self.nodes.resource_url());
+        let mut request =
+            request(&nodes, &PatchParams::default(), &Patch::Strategic(patch)).map_err(kube::Error::BuildRequest)?;
+        request.headers_mut().insert(ACCEPT, METADATA);
+        let written: Written = self.client.request(request).await?;
+        Ok(written.metadata.resource_version)
     }
 
     /// Sets a condition of a node.
-    pub async fn set_condition(&self, node: &Node, wanted: &Condition, now: Timestamp) -> Result<Node, kube::Error> {
+    pub async fn set_condition(&self, node: &Node, wanted: &Condition, now: Timestamp) -> Result<String, kube::Error> {
         let body = json!({ "status": { "conditions": [condition(wanted, now)] } });
         self.patch_status(node, body).await
     }
@@ -80,7 +113,7 @@ impl NodeWriter {
             preconditions: Some(preconditions),
             ..DeleteParams::default()
         };
-        self.0.delete(&node.name, &params).await.map(|_| ())
+        self.nodes.delete(&node.name, &params).await.map(|_| ())
     }
 }
 

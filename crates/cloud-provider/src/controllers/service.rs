@@ -267,10 +267,9 @@ impl ServiceController {
             let mut turns = inner.turns();
             let last = turns.remove(work.key()).unwrap_or_default();
             let turn = Turn {
-                problem: last.problem,
-                begun: last.begun,
-                throttled: last.throttled,
-                ..Turn::default()
+                nodes_changed: false,
+                not_before: None,
+                ..last
             };
             turns.insert(work.key().clone(), turn);
         }

@@ -16,16 +16,16 @@ impl NodeController {
     /// Initialises a node: addresses first, then everything else in one write that takes the taint off.
     pub(super) async fn initialize(&self, node: &Arc<Node>, metadata: &Metadata) -> Result<(), Problem> {
         let inner = &self.0;
-        let mut node = Node::clone(node);
+        let mut node = Arc::clone(node);
         for attempt in 1.. {
             let plan = plan(&node, metadata)?;
             let error = match self.write(&node, &plan).await {
                 Ok(written) => {
                     let version = Version {
-                        uid: written.uid,
-                        version: written.resource_version.parse().ok(),
+                        uid: node.uid.clone(),
+                        version: written.parse().ok(),
                     };
-                    self.written().insert(written.name, version);
+                    self.written().insert(node.name.clone(), version);
                     break;
                 }
                 Err(error) => error,
@@ -37,9 +37,8 @@ impl NodeController {
                 return Err(Problem::Write(kit::chain(&error)));
             }
             patch::pause().await;
-            let uid = node.uid.clone();
             node = match inner.writer.read(&node.name).await {
-                Ok(Some(fresh)) if fresh.uid == uid && fresh.is_tainted(TAINT_UNINITIALIZED) => fresh,
+                Ok(Some(fresh)) if fresh.uid == node.uid && fresh.is_tainted(TAINT_UNINITIALIZED) => Arc::new(fresh),
                 // Somebody else was faster, or it is another node: whatever it is now, it comes as an event.
                 Ok(_) => return Ok(()),
                 Err(error) => return Err(Problem::Write(kit::chain(&error))),
@@ -57,7 +56,8 @@ impl NodeController {
         Ok(())
     }
 
-    async fn write(&self, node: &Node, plan: &Plan) -> Result<Node, kube::Error> {
+    /// Gives the version that the node has then.
+    async fn write(&self, node: &Node, plan: &Plan) -> Result<String, kube::Error> {
         let inner = &self.0;
         let mut version = node.resource_version.clone();
         let mut status = serde_json::Map::new();
@@ -75,8 +75,7 @@ impl NodeController {
             );
         }
         if !status.is_empty() {
-            let written = inner.writer.patch_status(node, json!({ "status": status })).await?;
-            version = written.resource_version;
+            version = inner.writer.patch_status(node, json!({ "status": status })).await?;
         }
         let mut body = json!({
             "metadata": { "resourceVersion": version },
@@ -135,7 +134,7 @@ fn condition(status: &str, reason: &str, message: &str) -> Condition {
     Condition::new(CONDITION_INITIALIZED, status, reason, message)
 }
 
-fn told(node: &Node, what: &str, result: Result<Node, kube::Error>) {
+fn told(node: &Node, what: &str, result: Result<String, kube::Error>) {
     match result {
         Ok(_) => info!(node = %node.name, "updated {what}"),
         Err(error) if retry::is_not_found(&error) => {}
