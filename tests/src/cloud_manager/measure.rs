@@ -9,6 +9,9 @@ use super::{Bound, CloudFront, Cluster, Figures, Machine, Manager, Subject, with
 
 /// Longer than this nothing is waited for.
 const PATIENCE: Duration = Duration::from_mins(3);
+/// How often that is done whose time, or number of looks, is compared with another one's. The least of each counts: whatever
+/// else the machine does can only add.
+const TRIES: usize = 3;
 const MB: f64 = 1e6;
 
 /// A cluster and a cloud for one subject.
@@ -88,24 +91,38 @@ fn pages(nodes: usize) -> f64 {
     nodes.div_ceil(1000) as f64
 }
 
+/// New nodes, a manager, and how many seconds it took it to initialise them.
+async fn new_nodes(subject: &Subject, count: usize) -> (World<'_>, Manager, f64) {
+    let world = World::new(subject, count, false).await;
+    let manager = world.start("manager", &[]);
+    let took = world.initialised(&manager).await.as_secs_f64();
+    (world, manager, took)
+}
+
 /// New nodes: time, requests, processor time, memory, events, order of writes; then nodes that are not ready, and the
 /// end. Gives the resident memory.
 pub async fn nodes(subject: &Subject, count: usize, figures: &mut Figures) -> f64 {
-    let alone = Cluster::start().await;
-    let machines = subject.machines(count);
-    alone.add_nodes(subject, &machines, false);
-    let writes = alone.two_writes_each(&machines).await.as_secs_f64();
-    drop(alone);
+    let (mut writes, mut one, mut took) = (f64::INFINITY, f64::INFINITY, f64::INFINITY);
+    // A cloud takes longer to tell of many machines than of one.
+    let mut answers = f64::INFINITY;
+    let mut last = None;
+    for _ in 0..TRIES {
+        drop(last.take());
+        let alone = Cluster::start().await;
+        let machines = subject.machines(count);
+        alone.add_nodes(subject, &machines, false);
+        writes = writes.min(alone.two_writes_each(&machines).await.as_secs_f64());
+        drop(alone);
 
-    // What any number of nodes costs: a process that starts, wins the election, lists the cluster, asks the cloud.
-    let one = {
-        let world = World::new(subject, 1, false).await;
-        let manager = world.start("manager", &[]);
-        world.initialised(&manager).await.as_secs_f64()
-    };
-    let world = World::new(subject, count, false).await;
-    let mut manager = world.start("manager", &[]);
-    let took = world.initialised(&manager).await.as_secs_f64();
+        // What any number of nodes costs: a process that starts, wins the election, lists the cluster, asks the cloud.
+        one = one.min(new_nodes(subject, 1).await.2);
+        let (world, manager, seconds) = new_nodes(subject, count).await;
+        took = took.min(seconds);
+        let further = world.cloud.answering().saturating_sub(super::front::DELAY);
+        answers = answers.min(further.as_secs_f64());
+        last = Some((world, manager));
+    }
+    let (world, mut manager) = last.expect("it was tried");
     let asked = world.cloud.count() as f64;
     let processor = manager.processor();
     let go = match count {
@@ -113,8 +130,7 @@ pub async fn nodes(subject: &Subject, count: usize, figures: &mut Figures) -> f6
         1000 => "149 s (10.4 s)",
         _ => "",
     };
-    let further_pages = (pages(count) - 1.0) * super::front::DELAY.as_secs_f64();
-    let most = Bound::AtMost(1.5 * writes + one + further_pages);
+    let most = Bound::AtMost(1.5 * writes + one + answers);
     figures.add(
         "two writes per node, API server alone",
         count,
@@ -299,11 +315,23 @@ pub async fn services(subject: &Subject, nodes: usize, count: usize, throttle: u
     }
 }
 
+/// A hundred Services, as often as it takes to know how few requests that needs.
+async fn hundred_services(subject: &Subject, nodes: usize) -> Served {
+    let mut fewest = services(subject, nodes, 100, 0).await;
+    for _ in 1..TRIES {
+        let served = services(subject, nodes, 100, 0).await;
+        if served.others < fewest.others {
+            fewest = served;
+        }
+    }
+    fewest
+}
+
 /// The Service lines of the table.
 pub async fn all_services(subject: &Subject, figures: &mut Figures) {
     let (few, many) = (
-        services(subject, 100, 100, 0).await,
-        services(subject, 500, 100, 0).await,
+        hundred_services(subject, 100).await,
+        hundred_services(subject, 500).await,
     );
     let clean = many.took.as_secs_f64();
     figures.add(
@@ -328,7 +356,7 @@ pub async fn all_services(subject: &Subject, figures: &mut Figures) {
             nodes,
             (served.others as f64, ""),
             &(99 * each).to_string(),
-            // A shared list is read anew every few seconds, so that time counts a little.
+            // Who waits for something looks now and then, so that time counts a little.
             Bound::AtMost(1.05 * few.others as f64 + 2.0),
         );
     }
