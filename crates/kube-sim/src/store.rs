@@ -205,6 +205,9 @@ impl Store {
         if revision < found.lost {
             return None;
         }
+        if found.touched <= revision {
+            return Some(self.list(collection, namespace));
+        }
         let mut objects = found.objects.clone();
         for event in found.log.iter().rev().take_while(|e| e.revision > revision) {
             match &event.previous {

@@ -20,6 +20,10 @@ fn the_past_can_be_read_until_it_is_compacted() {
     assert_eq!(past.len(), 1);
     assert_eq!(past[0].1["data"], 1);
     assert_eq!(store.list("things", "ns").len(), 1);
+    let now = store.revision();
+    store.put("others", key("c"), object(4));
+    let still = store.list_at("things", "", now).unwrap();
+    assert_eq!(still, store.list("things", "ns"));
     store.compact(store.revision());
     assert!(store.list_at("things", "", then).is_none());
 }
