@@ -205,21 +205,11 @@ pub async fn a_credential_of_another_account_deletes_nothing<P: Provider>() {
     );
 }
 
-/// Three of ten requests fail, some of them after they were carried out: it takes longer, and comes right.
+/// It takes longer, and comes right.
 pub async fn with_three_of_ten_requests_failing_all_nodes_come_up_and_none_goes<P: Provider>() {
     for seed in 1..=3 {
         let world = World::<P>::seeded(P::Settings::default(), Value::Null, seed);
-        for fault in [
-            Fault::status(500),
-            Fault::status(503).after(),
-            Fault::new(Action::DropAfter),
-        ] {
-            world.fault(Fault {
-                // Three of these make three in ten.
-                probability: Some(0.112),
-                ..fault.always()
-            });
-        }
+        world.storm();
         let ids = world.add_machines(50);
         let ran = world.run(&[]);
         world.until_initialised(50).await;

@@ -8,7 +8,7 @@ use cloud_http::Transport;
 use cloud_provider::data::Node;
 use cloud_provider::manager::{Clients, Options, Process, flags::Parsed};
 use cloud_provider::{Cloud as _, CloudError, Sighting};
-use cloud_sim::{Fault, Network};
+use cloud_sim::{Action, Fault, Network};
 use kit::Clock;
 use kube_kit::Fence;
 use kube_sim::KubeSim;
@@ -197,6 +197,23 @@ impl<P: Provider> World<P> {
     /// Makes the cloud misbehave.
     pub fn fault(&self, fault: Fault) {
         P::front(&self.sim).inject(fault).expect("this is a fault");
+    }
+
+    /// Three of ten requests to the cloud fail from now on, some of them after they were carried out.
+    pub fn storm(&self) {
+        for fault in [
+            Fault::status(500),
+            Fault::status(503).after(),
+            Fault::status(429).header("retry-after", "1"),
+            Fault::new(Action::DropBefore),
+            Fault::new(Action::DropAfter),
+        ] {
+            self.fault(Fault {
+                // Five of these make three in ten.
+                probability: Some(0.069),
+                ..fault.always()
+            });
+        }
     }
 
     /// Ends all faults.

@@ -77,6 +77,33 @@ impl<P: Provider> World<P> {
         self.taints(name).iter().any(|key| key == TAINT_SHUTDOWN)
     }
 
+    /// Teaches the API server the kinds of MetalLB, and makes its namespace, `metallb-system`.
+    pub fn install_metallb(&self) {
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "metallb-system"}});
+        self.kube.create(namespace).expect("this is a namespace");
+        for (plural, kind) in [
+            ("ipaddresspools", "IPAddressPool"),
+            ("l2advertisements", "L2Advertisement"),
+            ("bgppeers", "BGPPeer"),
+            ("bgpadvertisements", "BGPAdvertisement"),
+        ] {
+            let any = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+            let schema = json!({"openAPIV3Schema": {"type": "object", "properties": {"spec": any}}});
+            let definition = json!({
+                "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+                "metadata": {"name": format!("{plural}.metallb.io")},
+                "spec": {
+                    "group": "metallb.io", "scope": "Namespaced",
+                    "names": {
+                        "plural": plural, "singular": kind.to_lowercase(), "kind": kind, "listKind": format!("{kind}List"),
+                    },
+                    "versions": [{"name": "v1beta1", "served": true, "storage": true, "schema": schema}],
+                },
+            });
+            self.kube.create(definition).expect("this is a definition");
+        }
+    }
+
     /// A Service of type LoadBalancer with one TCP port. More of it is merged in.
     pub fn add_service(&self, namespace: &str, name: &str, more: &Value) {
         let mut service = json!({

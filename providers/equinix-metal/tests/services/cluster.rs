@@ -30,39 +30,13 @@ pub fn world(setting: &str) -> World {
 
 pub fn without_machines(settings: Settings, setting: &str) -> World {
     let world = World::with(settings, json!({"loadbalancer": setting, "metro": "da"}));
-    install_metallb(&world);
-    world
-}
-
-fn install_metallb(world: &World) {
-    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "metallb-system"}});
-    world.kube.create(namespace).unwrap();
+    world.install_metallb();
     let map = json!({
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "config", "namespace": "metallb-system"},
         "data": {"config": "bfd-profiles: [{name: fast}]\n"},
     });
     world.kube.create(map).unwrap();
-    for (kind, plural) in [
-        ("IPAddressPool", "ipaddresspools"),
-        ("BGPPeer", "bgppeers"),
-        ("BGPAdvertisement", "bgpadvertisements"),
-        ("L2Advertisement", "l2advertisements"),
-    ] {
-        let any = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-        let definition = json!({
-            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-            "metadata": {"name": format!("{plural}.metallb.io")},
-            "spec": {
-                "group": "metallb.io", "scope": "Namespaced",
-                "names": {"plural": plural, "singular": kind.to_lowercase(), "kind": kind, "listKind": format!("{kind}List")},
-                "versions": [{
-                    "name": "v1beta1", "served": true, "storage": true,
-                    "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": any}}},
-                }],
-            },
-        });
-        world.kube.create(definition).unwrap();
-    }
+    world
 }
 
 /// The reservations that bear the provider's mark: address and ID.

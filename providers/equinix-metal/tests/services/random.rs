@@ -2,31 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use cloud_sim::{Action, Fault};
 use serde_json::json;
 
 use crate::cluster::{RESOURCES, metallb, reserved, world};
-use crate::harness::{World, minutes, seconds};
-
-fn storm(world: &World) {
-    for (share, fault) in [
-        (0.08, Fault::status(500)),
-        (0.06, Fault::status(429).header("retry-after", "1")),
-        (0.06, Fault::new(Action::DropBefore)),
-        (0.06, Fault::new(Action::DropAfter)),
-        (0.06, Fault::status(500).after()),
-    ] {
-        let mut fault = fault.always();
-        fault.probability = Some(share);
-        world.fault(fault);
-    }
-}
+use crate::harness::{minutes, seconds};
 
 async fn come_and_go(setting: &str, seed: u64, steps: usize) {
     let world = world(setting);
     let _ran = world.run(&["--concurrent-service-syncs=4"]);
     world.until_initialised(2).await;
-    storm(&world);
+    world.storm();
     let mut random = fastrand::Rng::with_seed(seed);
     let mut there: BTreeSet<String> = BTreeSet::new();
     for _ in 0..steps {

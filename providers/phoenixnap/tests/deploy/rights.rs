@@ -9,30 +9,6 @@ use serde_json::json;
 
 use super::harness::{Pnap, World, minutes};
 
-fn install_metallb(world: &World) {
-    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "metallb-system"}});
-    world.kube.create(namespace).unwrap();
-    for (kind, plural) in [
-        ("IPAddressPool", "ipaddresspools"),
-        ("L2Advertisement", "l2advertisements"),
-    ] {
-        let any = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-        let names = json!({
-            "plural": plural, "singular": kind.to_lowercase(), "kind": kind, "listKind": format!("{kind}List"),
-        });
-        let schema = json!({"openAPIV3Schema": {"type": "object", "properties": {"spec": any}}});
-        let definition = json!({
-            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-            "metadata": {"name": format!("{plural}.metallb.io")},
-            "spec": {
-                "group": "metallb.io", "scope": "Namespaced", "names": names,
-                "versions": [{"name": "v1beta1", "served": true, "storage": true, "schema": schema}],
-            },
-        });
-        world.kube.create(definition).unwrap();
-    }
-}
-
 /// Changes what is MetalLB's behind the program's back, and gives it a reason to look.
 fn spoil(world: &World) {
     for mut pool in world.kube.list("ipaddresspools.metallb.io") {
@@ -49,7 +25,7 @@ async fn live(scheme: &str, share: bool) -> BTreeSet<Right> {
     let mut world = World::with(Settings::default(), json!({}));
     let network = world.sim.add(Kind::PublicNetwork, json!({"name": "services"})).unwrap();
     world.configure(json!({"loadbalancer": format!("{scheme}://{network}"), "shareIPBlocks": share}));
-    install_metallb(&world);
+    world.install_metallb();
     world.add_machines(2);
     let ran = run_as_shipped(&world, &[]);
     let ingress = |world: &World, name: &str| {

@@ -8,7 +8,6 @@ use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
-use super::metallb::install_metallb;
 use super::{OWNER, world};
 use crate::harness::World;
 
@@ -58,7 +57,7 @@ async fn audit(world: &World, announcer: &str) -> String {
 #[tokio::test]
 async fn an_audit_lists_what_nobody_needs_and_touches_nothing() {
     let world = world(Settings::default(), json!({}));
-    install_metallb(&world);
+    world.install_metallb();
     let tag = |name: &str, value: &str| json!({"name": name, "value": value});
     let cluster = [tag("usage", OWNER), tag("cluster", &world.uid())];
     let with = |more: Value| {

@@ -10,7 +10,7 @@ use provider_suite::crash::{comes_about, survives};
 use serde_json::{Value, json};
 
 use super::announced_by;
-use super::metallb::{install_metallb, specs};
+use super::metallb::specs;
 use crate::harness::World;
 
 /// A thing that happens to Services.
@@ -50,7 +50,7 @@ impl Scenario for Life {
 
     async fn setup(&self) -> World {
         let mut world = announced_by(self.announcer, self.settings.clone(), self.config.clone(), 1);
-        install_metallb(&world);
+        world.install_metallb();
         for name in self.before {
             world.add_service(name, &json!({}));
         }

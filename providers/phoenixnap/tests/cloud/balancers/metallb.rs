@@ -6,32 +6,6 @@ use serde_json::{Value, json};
 use super::announced_by;
 use crate::harness::{World, minutes};
 
-/// Teaches the API server the kinds of MetalLB.
-pub fn install_metallb(world: &World) {
-    for (plural, kind) in [
-        ("ipaddresspools", "IPAddressPool"),
-        ("l2advertisements", "L2Advertisement"),
-    ] {
-        let schema = json!({
-            "type": "object", "properties": {"spec": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
-        });
-        let definition = json!({
-            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-            "metadata": {"name": format!("{plural}.metallb.io")},
-            "spec": {
-                "group": "metallb.io", "scope": "Namespaced",
-                "names": {"plural": plural, "singular": kind.to_lowercase(), "kind": kind, "listKind": format!("{kind}List")},
-                "versions": [
-                    {"name": "v1beta1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}},
-                ],
-            },
-        });
-        world.kube.create(definition).unwrap();
-    }
-    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "metallb-system"}});
-    world.kube.create(namespace).unwrap();
-}
-
 pub fn specs(world: &World, plural: &str) -> Vec<Value> {
     let objects = world.kube.list(&format!("{plural}.metallb.io"));
     objects.into_iter().map(|mut object| object["spec"].take()).collect()
@@ -45,7 +19,7 @@ async fn each_address_has_a_pool_and_all_pools_one_advertisement() {
         json!({"serviceNodeSelector": "role=edge"}),
         1,
     );
-    install_metallb(&world);
+    world.install_metallb();
     world.add_service("a", &json!({}));
     world.add_service("b", &json!({}));
     let _ran = world.run(&[]);
@@ -95,7 +69,7 @@ async fn without_metallb_nothing_is_bought() {
 #[tokio::test(start_paused = true)]
 async fn after_another_announcer_was_chosen_metallb_announces_nothing_any_more() {
     let mut world = announced_by("metallb", Settings::default(), json!({}), 1);
-    install_metallb(&world);
+    world.install_metallb();
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "lb"}});
     world.kube.create(namespace).unwrap();
     let theirs = json!({
@@ -141,7 +115,7 @@ async fn after_another_announcer_was_chosen_metallb_announces_nothing_any_more()
 #[tokio::test(start_paused = true)]
 async fn without_a_load_balancer_metallb_announces_until_the_service_goes() {
     let mut world = announced_by("metallb", Settings::default(), json!({}), 1);
-    install_metallb(&world);
+    world.install_metallb();
     world.add_service("a", &json!({}));
     world.add_service("b", &json!({}));
     let ran = world.run(&[]);

@@ -3,40 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use cloud_sim::{Action, Fault};
 use phoenixnap_sim::Settings;
 use serde_json::{Value, json};
 
 use super::announced_by;
 use crate::harness::{World, seconds};
-
-/// A generator of chance that is the same every time.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % limit
-    }
-}
-
-fn make_it_fail(world: &World) {
-    for fault in [
-        Fault::status(500),
-        Fault::status(503).after(),
-        Fault::new(Action::DropAfter),
-        Fault::new(Action::DropBefore),
-        Fault::status(429).header("retry-after", "2"),
-    ] {
-        world.fault(Fault {
-            probability: Some(0.06),
-            ..fault.always()
-        });
-    }
-}
 
 /// How long a Service may have to wait for its address, and how long one that goes may be there, while requests fail.
 const IN_TIME: u64 = 10;
@@ -141,19 +112,19 @@ impl Watch {
 
 async fn storm(config: Value, most: usize, seed: u64) {
     let mut watch = Watch::new(announced_by("kube-vip", Settings::default(), config, seed));
-    make_it_fail(&watch.world);
+    watch.world.storm();
     let ran = watch.world.run(&["--concurrent-service-syncs=4"]);
-    let (mut chance, mut made) = (Chance(seed), 0);
+    let (mut random, mut made) = (fastrand::Rng::with_seed(seed), 0);
     while made < 200 {
         let alive = watch.alive.len();
-        if alive < most && (alive == 0 || chance.below(2) == 0) {
+        if alive < most && (alive == 0 || random.bool()) {
             watch.make(&format!("s{made}"));
             made += 1;
         } else {
-            let name = watch.alive.keys().nth(chance.below(alive)).unwrap().clone();
+            let name = watch.alive.keys().nth(random.usize(..alive)).unwrap().clone();
             watch.delete(&name);
         }
-        let pause = chance.below(40) as u64;
+        let pause = random.u64(..40);
         watch.wait(pause).await;
     }
     watch.wait(IN_TIME * 60 + 5).await;
