@@ -205,7 +205,7 @@ pub async fn a_credential_of_another_account_deletes_nothing<P: Provider>() {
     );
 }
 
-/// It takes longer, and comes right.
+/// Three of ten requests fail: it takes longer, and comes right.
 pub async fn with_three_of_ten_requests_failing_all_nodes_come_up_and_none_goes<P: Provider>() {
     for seed in 1..=3 {
         let world = World::<P>::seeded(P::Settings::default(), Value::Null, seed);

@@ -35,8 +35,6 @@ struct Log {
     /// For how long each of these was not to be asked, in all.
     closed: HashMap<String, Duration>,
     too_early: Vec<String>,
-    /// How long all answers took.
-    answering: Duration,
 }
 
 /// What came of throttling.
@@ -75,11 +73,6 @@ impl CloudFront {
     /// The requests so far: method and path.
     pub fn requests(&self) -> Vec<String> {
         self.log().requests.clone()
-    }
-
-    /// How long all answers so far took, one after the other.
-    pub fn answering(&self) -> Duration {
-        self.log().answering
     }
 
     /// From now on every `nth` request is answered 429 with `Retry-After: 1`; none when zero.
@@ -131,16 +124,12 @@ impl CloudFront {
 
 async fn pass(State(front): State<CloudFront>, request: Request, next: Next) -> Response {
     let line = format!("{} {}", request.method(), request.uri());
-    let came = Instant::now();
     let throttled = front.note(&line);
     tokio::time::sleep(DELAY).await;
-    let answer = if throttled {
+    if throttled {
         front.tell(line);
         let after = [("retry-after", RETRY_AFTER.as_secs().to_string())];
-        (StatusCode::TOO_MANY_REQUESTS, after, "{}").into_response()
-    } else {
-        next.run(request).await
-    };
-    front.log().answering += came.elapsed();
-    answer
+        return (StatusCode::TOO_MANY_REQUESTS, after, "{}").into_response();
+    }
+    next.run(request).await
 }

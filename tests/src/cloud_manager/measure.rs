@@ -103,8 +103,6 @@ async fn new_nodes(subject: &Subject, count: usize) -> (World<'_>, Manager, f64)
 /// end. Gives the resident memory.
 pub async fn nodes(subject: &Subject, count: usize, figures: &mut Figures) -> f64 {
     let (mut writes, mut one, mut took) = (f64::INFINITY, f64::INFINITY, f64::INFINITY);
-    // A cloud takes longer to tell of many machines than of one.
-    let mut answers = f64::INFINITY;
     let mut last = None;
     for _ in 0..TRIES {
         drop(last.take());
@@ -118,8 +116,6 @@ pub async fn nodes(subject: &Subject, count: usize, figures: &mut Figures) -> f6
         one = one.min(new_nodes(subject, 1).await.2);
         let (world, manager, seconds) = new_nodes(subject, count).await;
         took = took.min(seconds);
-        let further = world.cloud.answering().saturating_sub(super::front::DELAY);
-        answers = answers.min(further.as_secs_f64());
         last = Some((world, manager));
     }
     let (world, mut manager) = last.expect("it was tried");
@@ -130,7 +126,8 @@ pub async fn nodes(subject: &Subject, count: usize, figures: &mut Figures) -> f6
         1000 => "149 s (10.4 s)",
         _ => "",
     };
-    let most = Bound::AtMost(1.5 * writes + one + answers);
+    let further_pages = (pages(count) - 1.0) * super::front::DELAY.as_secs_f64();
+    let most = Bound::AtMost(1.5 * writes + one + further_pages);
     figures.add(
         "two writes per node, API server alone",
         count,
