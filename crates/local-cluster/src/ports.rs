@@ -82,7 +82,12 @@ pub(crate) fn refuse_taken(tool: &str, port: u16) -> Result<(), Error> {
     if is_free(port) {
         return Ok(());
     }
-    let holder = owner(port).map_or_else(|| "another program".to_owned(), |owner| owner.to_string());
+    let owner = owner(port);
+    // Somebody who looked for a free port may have had it for a moment.
+    if owner.is_none() && is_free(port) {
+        return Ok(());
+    }
+    let holder = owner.map_or_else(|| "another program".to_owned(), |owner| owner.to_string());
     Err(Error::tool(
         tool,
         "start",

@@ -118,7 +118,7 @@ impl Process {
         let version = binaries.version(&self.host).await?;
         plan::refuse_version(section, &version)?;
         if self.host.dry_run {
-            let plan = |free| self.plan(section, before, &binaries, version, free);
+            let plan = |free| self.plan(section, before, &binaries, &version, free);
             let kept = ports::choose(&self.host, plan).await?;
             for (name, program) in binaries.parts(kept.controllers) {
                 let args = plan::args(name, &kept, &self.certs());
@@ -128,16 +128,32 @@ impl Process {
             }
             return Ok(());
         }
-        let down = |name: &str| {
-            PARTS
-                .into_iter()
-                .any(|part| part == name && self.part(part).running().is_none())
-        };
+        let chosen = before.is_none();
+        match self.bring_up(section, before, &binaries, &version, limit).await {
+            // They were free a moment ago, and nobody asked for these.
+            Err(error) if chosen && error.fault() == Some(Fault::PortInUse) => {
+                self.host.events.detail("a port was taken meanwhile: try others");
+                let begun = self.kept_whole()?.map(|kept| self.with_other_ports(kept));
+                self.bring_up(section, begun, &binaries, &version, limit).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Starts what does not run yet.
+    async fn bring_up(
+        &self,
+        section: &config::Process,
+        before: Option<Kept>,
+        binaries: &Binaries,
+        version: &str,
+        limit: Duration,
+    ) -> Result<(), Error> {
         let begin = |free| {
-            let kept = self.plan(section, before, &binaries, version, free)?;
+            let kept = self.plan(section, before, binaries, version, free)?;
             // Before the first of them is started: half a cluster is worse than none.
             for (name, _) in binaries.parts(kept.controllers) {
-                for port in plan::ports_of(name, &kept).into_iter().filter(|_| down(name)) {
+                for port in plan::ports_of(name, &kept).into_iter().filter(|_| self.is_down(name)) {
                     ports::refuse_taken(name, port)?;
                 }
             }
@@ -145,7 +161,7 @@ impl Process {
         };
         let kept = ports::choose(&self.host, begin).await?;
         let mut parts = binaries.parts(kept.controllers);
-        parts.retain(|(name, _)| down(name));
+        parts.retain(|(name, _)| self.is_down(name));
         for (name, program) in parts {
             self.host.events.detail(format!("start {name}"));
             let part = self.part(name);
@@ -169,13 +185,28 @@ impl Process {
         Ok(())
     }
 
+    fn is_down(&self, part: &'static str) -> bool {
+        self.part(part).running().is_none()
+    }
+
+    /// The same without the ports of parts that are down: these get others.
+    fn with_other_ports(&self, mut kept: Kept) -> Kept {
+        if self.is_down(ETCD) {
+            (kept.etcd_port, kept.peer_port) = (0, 0);
+        }
+        if self.is_down(API_SERVER) {
+            kept.api_port = 0;
+        }
+        kept
+    }
+
     /// What the cluster is to be, from what it was and what is asked for.
     fn plan(
         &self,
         section: &config::Process,
         before: Option<Kept>,
         binaries: &Binaries,
-        version: String,
+        version: &str,
         free: [u16; 3],
     ) -> Result<Kept, Error> {
         let had = before.as_ref().map(|kept| kept.controllers);
@@ -195,7 +226,7 @@ impl Process {
             etcd_port: port(section.etcd_port, before.etcd_port, free[1]),
             peer_port: port(None, before.peer_port, free[2]),
             data,
-            version,
+            version: version.to_owned(),
             extra_args: section.extra_args.clone().unwrap_or(before.extra_args),
             controllers: controllers.unwrap_or(binaries.controllers.is_some()),
             certificates_end: before.certificates_end,

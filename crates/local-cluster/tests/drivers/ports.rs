@@ -68,3 +68,30 @@ async fn a_port_that_was_taken_after_it_was_chosen_is_no_failure() {
     );
     manager.destroy().await.unwrap();
 }
+
+#[tokio::test]
+async fn ports_that_were_taken_while_processes_were_started_are_no_failure() {
+    let world = World::with(&["etcd", "kube-apiserver"]).await;
+    let taken = "exit:1:listen tcp 127.0.0.1:1: bind: address already in use";
+    for (tool, verb) in [("etcd", "--name"), ("kube-apiserver", "--etcd-servers")] {
+        world.forget_calls();
+        world.fault(tool, verb, taken);
+        let manager = world.manager("process", "dev");
+        manager.start(&config("")).await.unwrap();
+        let begun = |tool| {
+            let calls = world.calls(tool).into_iter();
+            calls.filter(|call| !call.contains("--version")).collect::<Vec<_>>()
+        };
+        let calls = begun(tool);
+        assert!(calls.len() == 2 && calls[0] != calls[1], "{tool}: {calls:?}");
+        // What had come up already stays.
+        let others = ["etcd", "kube-apiserver"].map(|tool| begun(tool).len());
+        assert_eq!(others.iter().sum::<usize>(), 3, "{tool}: {others:?}");
+        manager.stop().await.unwrap();
+        world.fault(tool, verb, taken);
+        let error = manager.start(&config("")).await.unwrap_err();
+        let fault = error.fault();
+        assert_eq!(fault, Some(Fault::PortInUse), "its own ports it keeps: {error}");
+        manager.destroy().await.unwrap();
+    }
+}
