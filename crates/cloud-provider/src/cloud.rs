@@ -34,7 +34,8 @@ pub trait Cloud: Send + Sync + 'static {
     fn name(&self) -> &str;
 
     /// Called once in the life of a process, when the lease is won and before any controller starts. May start tasks of
-    /// its own on [`Context::tasks`], which must end when [`Context::stop`] is cancelled. It may take its time: it is
+    /// its own with [`Context::spawn`], such as one that reads what [`Instances::look_up`] will need while the cluster's
+    /// nodes are still being read. It may take its time: it is
     /// dropped when the process is to stop. An error stops the process: a passing fault is better waited for.
     async fn initialize(&self, _context: &Context) -> Result<(), CloudError> {
         Ok(())
@@ -93,6 +94,13 @@ pub struct Context {
     pub stop: CancellationToken,
     /// Where tasks of its own are to be started, so that the process waits for them.
     pub tasks: TaskTracker,
+}
+
+impl Context {
+    /// Runs a task beside the controllers until it ends or everything must end; the process waits for it.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(task));
+    }
 }
 
 /// What a cloud knows about a node's instance.

@@ -17,7 +17,7 @@ use crate::{MetalInstances, provider_id};
 /// One project of Equinix Metal, for one cluster.
 pub struct EquinixMetal {
     client: MetalClient,
-    instances: MetalInstances,
+    instances: Arc<MetalInstances>,
     load_balancers: Option<MetalLoadBalancers>,
     control_plane: Option<ControlPlane>,
 }
@@ -45,7 +45,7 @@ impl EquinixMetal {
         }
         let config = Arc::new(config);
         Ok(Self {
-            instances: MetalInstances::new(client.clone()),
+            instances: Arc::new(MetalInstances::new(client.clone())),
             load_balancers: MetalLoadBalancers::new(client.clone(), config.clone()),
             control_plane: ControlPlane::new(client.clone(), config, prober),
             client,
@@ -74,6 +74,8 @@ impl Cloud for EquinixMetal {
     async fn initialize(&self, context: &Context) -> Result<(), CloudError> {
         self.client.measure(&context.metrics);
         self.client.guard(&context.fence);
+        let instances = Arc::clone(&self.instances);
+        context.spawn(async move { instances.read_ahead().await });
         if let Some(load_balancers) = &self.load_balancers {
             load_balancers.initialize(context).await?;
         }
@@ -85,7 +87,7 @@ impl Cloud for EquinixMetal {
     }
 
     fn instances(&self) -> Option<&dyn Instances> {
-        Some(&self.instances)
+        Some(&*self.instances)
     }
 
     fn load_balancers(&self) -> Option<&dyn LoadBalancers> {

@@ -97,21 +97,10 @@ impl ControlPlane {
         for (namespace, store) in [("default", &watched.sources), (SYSTEM_NAMESPACE, &watched.copies)] {
             let api: Api<EndpointSlice> = Api::namespaced(context.client.clone(), namespace);
             let watch = Watch::new(api, "endpointslices", store.clone(), Slice::cut).metrics(&context.metrics);
-            let stop = context.stop.clone();
-            context.tasks.spawn(async move {
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = watch.run() => {}
-                }
-            });
+            context.spawn(watch.run());
         }
-        let (this, context) = (self.clone(), context.clone());
-        context.tasks.clone().spawn(async move {
-            tokio::select! {
-                () = context.stop.cancelled() => {}
-                () = this.run(&context, &watched) => {}
-            }
-        });
+        let (this, shared) = (self.clone(), context.clone());
+        context.spawn(async move { this.run(&shared, &watched).await });
     }
 
     async fn run(&self, context: &Context, watched: &Watched) {

@@ -15,6 +15,7 @@ use cloud_provider::fresh::Fresh;
 use cloud_provider::{CloudError, Instances, Sighting, Unknown};
 use futures::StreamExt as _;
 use kit::Class;
+use tracing::debug;
 
 use crate::client::{MetalClient, MetalError, MetalResult};
 use crate::provider_id::{self, ProviderIdError};
@@ -60,6 +61,14 @@ impl MetalInstances {
             Ok(reading.done())
         };
         self.listed.get(age, ask).await
+    }
+
+    /// Reads the devices that are about to be asked for: at the start, while the cluster's nodes are read.
+    pub(crate) async fn read_ahead(&self) {
+        // Whoever needs the list asks again, and says what is wrong.
+        if let Err(error) = self.list(FRESH).await {
+            debug!(error = %kit::chain(&error), "cannot read the devices ahead of time");
+        }
     }
 
     /// What is to be said about a node whose device no list shows. `tired` remembers a failure that concerns all devices.

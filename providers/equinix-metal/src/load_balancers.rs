@@ -102,13 +102,8 @@ impl MetalLoadBalancers {
             kind,
         };
         if inner.running.set(running).is_ok() {
-            let (this, stop) = (self.clone(), context.stop.clone());
-            context.tasks.spawn(async move {
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = this.refresh() => {}
-                }
-            });
+            let this = self.clone();
+            context.spawn(async move { this.refresh().await });
         }
         Ok(())
     }

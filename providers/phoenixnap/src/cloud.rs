@@ -17,7 +17,7 @@ use crate::provider_id::{PROVIDER_NAME, ProviderId, ProviderIdError};
 pub struct PhoenixNap {
     config: Config,
     client: PnapClient,
-    instances: PnapInstances,
+    instances: Arc<PnapInstances>,
     load_balancers: PnapLoadBalancers,
 }
 
@@ -42,7 +42,7 @@ impl PhoenixNap {
         let setup = |error: PnapError| CloudError::new(Class::Invalid, "provider config error").because(error);
         let client = PnapClient::new(&settings).map_err(setup)?;
         Ok(Self {
-            instances: PnapInstances::new(client.clone()),
+            instances: Arc::new(PnapInstances::new(client.clone())),
             load_balancers: PnapLoadBalancers::new(&client, &config),
             config,
             client,
@@ -73,11 +73,13 @@ impl Cloud for PhoenixNap {
 
     async fn initialize(&self, context: &Context) -> Result<(), CloudError> {
         self.client.measure(&context.metrics);
+        let instances = Arc::clone(&self.instances);
+        context.spawn(async move { instances.read_ahead().await });
         self.load_balancers.initialize(context).await
     }
 
     fn instances(&self) -> Option<&dyn Instances> {
-        Some(&self.instances)
+        Some(&*self.instances)
     }
 
     fn load_balancers(&self) -> Option<&dyn LoadBalancers> {

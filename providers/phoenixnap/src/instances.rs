@@ -16,6 +16,7 @@ use cloud_provider::fresh::Fresh;
 use cloud_provider::{CloudError, Instances, Sighting, Unknown};
 use futures::StreamExt as _;
 use kit::Class;
+use tracing::debug;
 
 use crate::client::{PnapClient, PnapError, Server, ServerStatus};
 use crate::provider_id::{ProviderId, ProviderIdError};
@@ -97,6 +98,14 @@ impl PnapInstances {
 
     async fn list(&self) -> Result<Servers, PnapError> {
         Ok(Servers::new(self.client.servers().await?))
+    }
+
+    /// Reads the servers that are about to be asked for: at the start, while the cluster's nodes are read.
+    pub(crate) async fn read_ahead(&self) {
+        // Whoever needs the list asks again, and says what is wrong.
+        if let Err(error) = self.listed.get(FRESH, self.list()).await {
+            debug!(error = %kit::chain(&error), "cannot read the servers ahead of time");
+        }
     }
 
     async fn ask(&self, id: String) -> (String, Asked) {

@@ -117,11 +117,9 @@ impl PnapLoadBalancers {
     /// not to start.
     pub async fn initialize(&self, context: &Context) -> Result<(), CloudError> {
         let inner = &*self.0;
-        let (this, shared, stop) = (self.clone(), context.clone(), context.stop.clone());
+        let (this, shared) = (self.clone(), context.clone());
         let Some(settings) = &inner.settings else {
-            context.tasks.spawn(stop.run_until_cancelled_owned(async move {
-                this.wind_up(&shared).await;
-            }));
+            context.spawn(async move { this.wind_up(&shared).await });
             return Ok(());
         };
         let wrong =
@@ -142,9 +140,7 @@ impl PnapLoadBalancers {
         }
         info!("loadbalancer implementation enabled: {settings}");
         if inner.running.set(self.set_up(context, cluster)).is_ok() {
-            context.tasks.spawn(stop.run_until_cancelled_owned(async move {
-                this.reap().await;
-            }));
+            context.spawn(async move { this.reap().await });
         }
         Ok(())
     }

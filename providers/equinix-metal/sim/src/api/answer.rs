@@ -3,15 +3,14 @@
 use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
-use serde_json::Value;
 
 use crate::failure::Failure;
 
 /// What a handler gives.
 pub(crate) type Answer = Result<Response, Failure>;
 
-/// An answer with a JSON body.
-pub(crate) fn json_response(status: StatusCode, body: &Value) -> Response {
+/// An answer with a JSON body: a value, or what is JSON already.
+pub(crate) fn json_response(status: StatusCode, body: &impl ToString) -> Response {
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = status;
     response.headers_mut().insert(

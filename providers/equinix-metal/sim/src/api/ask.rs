@@ -132,7 +132,7 @@ impl Ask {
     }
 
     /// Answers a read of a list, which may be behind.
-    pub(crate) fn list(&self, act: impl FnOnce(&World, &Caller) -> Result<Value, Failure>) -> Answer {
+    pub(crate) fn list<R: ToString>(&self, act: impl FnOnce(&World, &Caller) -> Result<R, Failure>) -> Answer {
         self.service.with_lists(|world| {
             let caller = self.caller(world)?;
             Ok(json_response(StatusCode::OK, &act(world, &caller)?))

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::answer::Answer;
 use super::ask::Ask;
@@ -27,10 +27,9 @@ pub(crate) async fn list(ask: Ask) -> Answer {
         let project = caller.project(world, ask.id("project"))?;
         let page = Page::of(&ask, PAGE, world.settings.page_limit)?;
         let own = world.devices.iter().filter(|device| device.project == project.id);
-        let (part, meta) = page.cut(&ask, own.filter(|device| matches(world, device, &ask)).collect());
+        let asked = own.filter(|device| matches(world, device, &ask)).collect();
         let includes = Includes::of(&ask);
-        let devices: Vec<Value> = part.into_iter().map(|it| show::device(world, it, &includes)).collect();
-        Ok(json!({"devices": devices, "meta": meta}))
+        Ok(page.of_list(&ask, "devices", asked, |it| show::device(world, it, &includes)))
     })
 }
 

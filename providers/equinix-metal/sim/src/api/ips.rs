@@ -22,13 +22,9 @@ pub(crate) async fn list(ask: Ask) -> Answer {
         let kinds = ask.params("types");
         let own = world.reservations.iter().filter(|it| it.project == project.id);
         let asked = own.filter(|it| kinds.is_empty() || kinds.iter().any(|kind| kind == it.kind.word()));
-        let (part, meta) = page.cut(&ask, asked.collect());
         let includes = Includes::of(&ask);
-        let all: Vec<Value> = part
-            .into_iter()
-            .map(|it| show::reservation(world, it, &includes))
-            .collect();
-        Ok(json!({"ip_addresses": all, "meta": meta}))
+        let show = |it| show::reservation(world, it, &includes);
+        Ok(page.of_list(&ask, "ip_addresses", asked.collect(), show))
     })
 }
 

@@ -1,5 +1,7 @@
 //! Lists in pages.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use super::ask::Ask;
@@ -36,12 +38,13 @@ impl Page {
         })
     }
 
-    /// The entries of the page, and what there is to know about it.
-    pub(crate) fn cut<T>(self, ask: &Ask, all: Vec<T>) -> (Vec<T>, Value) {
+    /// The page of this list: its entries by the name of the list, and what there is to know about it. Each entry is written
+    /// out as soon as it is made: a thousand of them in pieces would be much to hold.
+    pub(crate) fn of_list<T>(self, ask: &Ask, name: &str, all: Vec<T>, show: impl Fn(T) -> Value) -> String {
         let total = all.len();
         let last = total.div_ceil(self.size).max(1);
         let from = (self.number - 1).saturating_mul(self.size);
-        let part = all.into_iter().skip(from).take(self.size).collect();
+        let part = all.into_iter().skip(from).take(self.size);
         let href = |number: usize| json!({"href": self.href(ask, number)});
         let there = |number: Option<usize>| number.filter(|n| (1..=last).contains(n)).map_or(Value::Null, href);
         let meta = json!({
@@ -54,7 +57,14 @@ impl Page {
             "current_page": self.number,
             "last_page": last,
         });
-        (part, meta)
+        let mut text = format!("{{\"{name}\":[");
+        for (n, entry) in part.enumerate() {
+            let comma = if n == 0 { "" } else { "," };
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{comma}{}", show(entry));
+        }
+        let _ = write!(text, "],\"meta\":{meta}}}");
+        text
     }
 
     fn href(self, ask: &Ask, number: usize) -> String {

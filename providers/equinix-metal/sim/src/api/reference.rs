@@ -41,9 +41,7 @@ pub(crate) async fn projects(ask: Ask) -> Answer {
     ask.list(|world, caller| {
         let page = Page::of(&ask, 10, world.settings.page_limit)?;
         let own = world.projects.iter().filter(|it| caller.project(world, &it.id).is_ok());
-        let (part, meta) = page.cut(&ask, own.collect());
-        let all: Vec<Value> = part.into_iter().map(show::project).collect();
-        Ok(json!({"projects": all, "meta": meta}))
+        Ok(page.of_list(&ask, "projects", own.collect(), show::project))
     })
 }
 
