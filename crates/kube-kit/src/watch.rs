@@ -1,7 +1,7 @@
 //! One watch per kind, which keeps a [`Store`] current through everything that happens to connections and servers.
 //!
 //! ```text
-//! list (pages of 200) ──► watch ──► stream ended, cut, silent: watch again from the last version seen
+//! list (pages of 100) ──► watch ──► stream ended, cut, silent: watch again from the last version seen
 //!    ▲                      └────► version too old (410), stream of nonsense: ──┐
 //!    └───────────────────── each with its own back-off ◄────────────────────────┘
 //! ```
@@ -22,7 +22,7 @@ use crate::metrics::{Counter, Registry};
 use crate::store::Store;
 
 /// How many objects are read at a time.
-const PAGE: u32 = 200;
+const PAGE: u32 = 100;
 /// How long the server keeps a watch open at least; up to twice that, so that watches do not end together.
 const TIMEOUT_SECONDS: u32 = 300;
 /// How much longer than that a silent connection is believed to be alive.

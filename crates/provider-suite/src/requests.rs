@@ -9,7 +9,7 @@ use cloud_sim::Fault;
 use serde_json::Value;
 
 use crate::provider::{Bound, Provider};
-use crate::world::{World, minutes};
+use crate::world::{World, minutes, seconds};
 
 fn paged<P: Provider>() -> World<P> {
     World::with(P::paged(), Value::Null)
@@ -82,6 +82,20 @@ pub async fn nodes_that_are_not_ready_take_one_list_a_pass<P: Provider>() {
     // A login now and then.
     assert!(sent - listed <= 10, "{} other requests", sent - listed);
     assert_eq!(world.initialised().len(), COUNT);
+}
+
+/// For providers that read their list while the cluster's nodes are read: the first look-up needs no other.
+pub async fn the_list_is_read_while_the_nodes_are<P: Provider>() {
+    let world = World::<P>::new();
+    world.add_machines(3);
+    let nodes = kube_sim::Matcher::any().verb("list").resource("nodes");
+    world.kube.faults().delay(nodes, Duration::from_secs(3), 1);
+    let _ran = world.run(&[]);
+    seconds(2).await;
+    let lists = || world.asked("GET", P::MACHINES);
+    assert_eq!((lists(), world.initialised().len()), (P::bound(3).list, 0));
+    world.until_initialised(3).await;
+    assert_eq!(lists(), P::bound(3).list);
 }
 
 /// Controllers that ask at the same time share a list, and an old one is not believed.

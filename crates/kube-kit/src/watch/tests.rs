@@ -86,9 +86,9 @@ async fn large_lists_are_read_in_pages() {
         .sim
         .requests()
         .iter()
-        .filter(|request| request.query.contains("limit=200"))
+        .filter(|request| request.query.contains("limit=100"))
         .count();
-    assert_eq!(pages, 6);
+    assert_eq!(pages, 12);
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,12 @@
 use equinix_metal_sim::Settings;
 use serde_json::json;
 
-use crate::harness::World;
+use crate::harness::{Metal, World};
+
+#[tokio::test(start_paused = true)]
+async fn the_list_is_read_while_the_nodes_are() {
+    provider_suite::requests::the_list_is_read_while_the_nodes_are::<Metal>().await;
+}
 
 #[tokio::test(start_paused = true)]
 async fn a_hundred_nodes_by_name_take_a_request_a_page_and_three_more_at_most() {

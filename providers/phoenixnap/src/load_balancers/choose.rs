@@ -15,6 +15,7 @@ use cloud_provider::helpers::Cidr;
 use kit::Class;
 
 use super::address::{Members, usable};
+use super::network::{self, MOST_BLOCKS};
 use super::publish::{Place, Wish, addresses_of, granted, wish};
 use super::tags;
 use crate::client::{BlockStatus, IpBlock, PublicNetwork, TagValue};
@@ -37,6 +38,8 @@ pub(super) struct Seen<'a> {
     pub taken: &'a BTreeSet<IpAddr>,
     /// Whether blocks are for several Services.
     pub share: bool,
+    /// How many other Services wait for an address of a shared block before this one.
+    pub ahead: usize,
 }
 
 /// What a Service needs next.
@@ -103,7 +106,7 @@ pub(super) enum Write {
 /// Decides. Fails when what is asked for, or what there is, makes no sense.
 pub(super) fn choose<'a>(seen: &Seen<'a>) -> Result<Choice<'a>, CloudError> {
     let service = seen.service;
-    if !service.ip_families.is_empty() && service.ip_families.iter().all(|family| family == "IPv6") {
+    if is_ipv6_only(service) {
         let text = format!(
             "service {} is for IPv6 only, and its address would be IPv4",
             service.key()
@@ -131,6 +134,11 @@ pub(super) fn choose<'a>(seen: &Seen<'a>) -> Result<Choice<'a>, CloudError> {
         step: step_with(seen, first, wish.as_ref())?,
         spares: spares.to_vec(),
     })
+}
+
+/// Whether a Service can do nothing with an IPv4 address.
+pub(super) fn is_ipv6_only(service: &Service) -> bool {
+    !service.ip_families.is_empty() && service.ip_families.iter().all(|family| family == "IPv6")
 }
 
 /// The Service's own blocks, the one to keep first: that with the address in use, else one that is there already, else the
@@ -296,17 +304,31 @@ fn step_without_own<'a>(seen: &Seen<'a>) -> Result<Step<'a>, CloudError> {
             return Ok(Step::Use { address, write });
         }
     }
-    // Those that are on their way here, before another is bought.
-    let coming = |block: &&&IpBlock| {
-        matches!(
-            block.status,
-            BlockStatus::Creating | BlockStatus::Unassigned | BlockStatus::Assigning | BlockStatus::ErrorAssigning
-        )
-    };
-    match shared.iter().find(coming) {
-        Some(block) => step_with(seen, block, None),
-        None => Ok(Step::Buy),
+    // Those that are on their way here, what has to be moved first, before another is bought. That is done when they are
+    // for those who wait before this Service, if there is one more that the network takes.
+    let moves = |block: &&&IpBlock| matches!(block.status, BlockStatus::Unassigned | BlockStatus::ErrorAssigning);
+    let waits = |block: &&&IpBlock| matches!(block.status, BlockStatus::Creating | BlockStatus::Assigning);
+    if let Some(block) = shared.iter().find(moves) {
+        return step_with(seen, block, None);
     }
+    let coming: Vec<_> = shared.iter().filter(waits).collect();
+    match coming.first() {
+        Some(block)
+            if seen.ahead < room(seen, &coming) || network::blocks_on(seen.network, seen.blocks) >= MOST_BLOCKS =>
+        {
+            step_with(seen, block, None)
+        }
+        _ => Ok(Step::Buy),
+    }
+}
+
+/// How many addresses blocks have that nobody has yet. A block that does not say which they are may have any number.
+fn room(seen: &Seen<'_>, blocks: &[&&IpBlock]) -> usize {
+    let free = |block: &&&IpBlock| match block.cidr.parse() {
+        Ok(cidr) => usable(cidr).filter(|address| !seen.taken.contains(address)).count(),
+        Err(_) => usize::MAX,
+    };
+    blocks.iter().map(free).fold(0, usize::saturating_add)
 }
 
 /// An address that the user asks for in the Service's own block.

@@ -9,10 +9,10 @@ use kit::Class;
 use tracing::warn;
 
 use super::blocks::View;
-use super::choose::{Choice, Seen, Step, Write, choose};
+use super::choose::{Choice, Seen, Step, Write, choose, is_ipv6_only};
 use super::ledger::Notes;
-use super::publish::granted;
-use super::{PnapLoadBalancers, Running, SOON, moving, needs_address, tags};
+use super::publish::{addresses_of, granted};
+use super::{PnapLoadBalancers, Running, SOON, moving, needs_address, tags, wants_address};
 use crate::client::{IpBlock, TagValue};
 
 impl PnapLoadBalancers {
@@ -45,6 +45,7 @@ impl PnapLoadBalancers {
                 strangers: &strangers,
                 taken: &taken,
                 share: self.0.config.share_ip_blocks,
+                ahead: ahead(running, &notes, &blocks, service),
             });
             if view.is_old && !chosen.as_ref().is_ok_and(Choice::leaves_blocks_alone) {
                 return Ok(None);
@@ -174,6 +175,25 @@ fn tell_trouble(running: &Running, service: &Service, step: &Step<'_>) {
     };
     warn!(service = %service.key(), "{text}");
     running.context.recorder.warning(&service.reference(), reason, text);
+}
+
+/// How many other Services wait for an address of a shared block before this one: those without a block of their own that
+/// neither have an address nor ask for one.
+fn ahead(running: &Running, notes: &Notes, blocks: &[IpBlock], service: &Service) -> usize {
+    let (names, key) = (running.publisher.names(), service.key());
+    let owners: BTreeSet<String> = blocks.iter().filter_map(tags::owner).collect();
+    let waits = |other: &Service| {
+        let other_key = other.key();
+        other_key < key
+            && other.class.is_none()
+            && wants_address(other)
+            && !is_ipv6_only(other)
+            && addresses_of(names, other).next().is_none()
+            && !notes.given.contains_key(&other_key)
+            && !owners.contains(&other_key)
+    };
+    let services = running.context.services.list();
+    services.iter().filter(|other| waits(other)).count()
 }
 
 /// The addresses that Services other than this one have.

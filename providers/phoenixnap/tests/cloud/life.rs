@@ -7,6 +7,11 @@ use serde_json::json;
 use crate::harness::{World, minutes, seconds};
 
 #[tokio::test(start_paused = true)]
+async fn the_list_is_read_while_the_nodes_are() {
+    provider_suite::requests::the_list_is_read_while_the_nodes_are::<crate::harness::Pnap>().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_node_gets_its_id_labels_and_addresses() {
     let world = World::new();
     let id = world.add_machine("n1");

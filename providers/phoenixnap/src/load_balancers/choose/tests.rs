@@ -59,6 +59,7 @@ struct World {
     more: Vec<NetworkBlock>,
     taken: Vec<&'static str>,
     share: bool,
+    ahead: usize,
 }
 
 impl Default for World {
@@ -71,6 +72,7 @@ impl Default for World {
             more: Vec::new(),
             taken: Vec::new(),
             share: false,
+            ahead: 0,
         }
     }
 }
@@ -120,6 +122,7 @@ impl World {
             strangers: &self.strangers,
             taken: &taken,
             share: self.share,
+            ahead: self.ahead,
         });
         let choice = choice.map_err(|error| error.to_string())?;
         let step = match choice.step {
@@ -409,6 +412,43 @@ fn shared_blocks_are_filled_before_another_is_bought() {
     own.blocks
         .push(block("own", "198.51.100.0/29", BlockStatus::Assigned, &plain()));
     assert_eq!(own.step(), Ok(written("198.51.100.2")));
+}
+
+#[test]
+fn a_block_is_bought_beside_those_that_come_for_others() {
+    let five = |id: &str, status| shared(id, "203.0.113.0/29", status);
+    let waiting = |ahead: usize, blocks: &[IpBlock]| World {
+        share: true,
+        ahead,
+        ..with(blocks)
+    };
+    let wait = |id: &str| Ok(Short::Wait(id.to_owned()));
+    for status in [BlockStatus::Creating, BlockStatus::Assigning] {
+        let one = [five("a", status.clone())];
+        assert_eq!(waiting(4, &one).step(), wait("a"));
+        assert_eq!(waiting(5, &one).step(), Ok(Short::Buy));
+        let two = [five("a", status.clone()), shared("b", "203.0.113.8/30", status)];
+        assert_eq!(waiting(5, &two).step(), wait("a"));
+        assert_eq!(waiting(6, &two).step(), Ok(Short::Buy));
+    }
+    // An address of it that somebody has is no room.
+    let mut taken = waiting(4, &[five("a", BlockStatus::Assigning)]);
+    taken.taken.push("203.0.113.2");
+    assert_eq!(taken.step(), Ok(Short::Buy));
+    // What has to be moved comes first, whoever it is for.
+    let both = [five("a", BlockStatus::Assigning), five("b", BlockStatus::Unassigned)];
+    assert_eq!(waiting(99, &both).step(), Ok(Short::Assign("b".to_owned())));
+    // A block that does not say what it has may be enough.
+    assert_eq!(waiting(99, &[shared("a", "", BlockStatus::Creating)]).step(), wait("a"));
+    // A full network takes no more: what comes is waited for, and nothing bought.
+    let mut full = waiting(99, &[five("a", BlockStatus::Assigning)]);
+    full.more = (0..9)
+        .map(|n| NetworkBlock {
+            id: format!("m{n}"),
+            cidr: format!("198.51.100.{}/29", n * 8),
+        })
+        .collect();
+    assert_eq!(full.step(), wait("a"));
 }
 
 #[test]

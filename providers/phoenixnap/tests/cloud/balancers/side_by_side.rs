@@ -112,6 +112,29 @@ async fn those_who_buy_at_the_same_moment_buy_no_more_than_the_network_takes() {
     assert_eq!((world.bought(), served, world.blocks().len()), (2, 2, 10));
 }
 
+/// A cloud that takes a minute for a block takes little more for the blocks of many.
+#[tokio::test(start_paused = true)]
+async fn those_who_do_not_fit_into_one_block_wait_for_several_at_once() {
+    let world = world(
+        Settings::default(),
+        json!({"shareIPBlocks": true, "ipBlockSize": "/30"}),
+    );
+    let names = ["a", "b", "c", "d"];
+    world.add_service(names[0], &json!({}));
+    let _ran = world.run(FOUR);
+    let one = served(&world, &names[..1]).await[0];
+    for name in &names[1..] {
+        world.add_service(name, &json!({}));
+    }
+    let took = served(&world, &names[1..]).await;
+    println!("one: {one:?}, three more: {took:?}");
+    assert!(
+        took.iter().all(|took| *took < 2 * one),
+        "{took:?}, where one takes {one:?}"
+    );
+    assert_eq!((world.bought(), world.blocks().len()), (4, 4));
+}
+
 #[tokio::test(start_paused = true)]
 async fn those_who_share_a_block_buy_one_together() {
     let world = world(Settings::default(), json!({"shareIPBlocks": true}));
