@@ -12,9 +12,11 @@ use super::publish::addresses_of;
 use super::{Inner, PnapLoadBalancers, Running, holds_one, tags};
 use crate::client::{BlockStatus, IpBlock, PnapError, PublicNetwork};
 
-/// How long ago somebody may have looked for an address to be chosen from it. Shorter than [`SOON`](super::SOON), so that who
-/// did something sees what became of it.
-const LATELY: Duration = Duration::from_millis(800);
+/// How long ago somebody may have looked for an address to be chosen from it: an API that wants to be left alone for a
+/// moment keeps nobody waiting for what is there.
+const LATELY: Duration = Duration::from_secs(5);
+/// The same for going on to wait. Shorter than [`SOON`](super::SOON), so that who did something sees what became of it.
+const JUST_NOW: Duration = Duration::from_millis(800);
 /// How long somebody waits for another one's look before having one of his own.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -26,8 +28,19 @@ pub(super) struct View {
     pub network: Arc<PublicNetwork>,
     /// The moment.
     pub at: Timestamp,
-    /// Whether that was before it was asked for: good for choosing an address, not for doing anything to a block.
-    pub is_old: bool,
+    /// What it is good for.
+    pub age: Age,
+}
+
+/// How old a view is when it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Age {
+    /// Seen on request: good for whatever is to be done to a block.
+    New,
+    /// Somebody looked a moment ago: good for choosing an address, or for waiting.
+    JustNow,
+    /// Somebody looked a few seconds ago: good for choosing an address.
+    Lately,
 }
 
 /// The last looks, which those who look at the same time share.
@@ -88,20 +101,21 @@ impl PnapLoadBalancers {
             blocks,
             network,
             at,
-            is_old: false,
+            age: Age::New,
         })
     }
 
-    /// Blocks and network as somebody saw them a moment ago, if somebody did and saw all blocks that this process bought.
+    /// Blocks and network as somebody saw them a short time ago, if somebody did and saw all blocks that this process bought.
     pub(super) fn seen_lately(&self, running: &Running) -> Option<View> {
         let looks = &self.0.looks;
         let (blocks, network) = (looks.blocks.known(LATELY)?, looks.network.known(LATELY)?);
+        let is_fresh = looks.blocks.known(JUST_NOW).is_some() && looks.network.known(JUST_NOW).is_some();
         let unseen = running.ledger.notes().unseen(&blocks, &running.context.clock);
         unseen.is_empty().then(|| View {
             blocks: Arc::unwrap_or_clone(blocks),
             network,
             at: running.context.clock.now() - LATELY,
-            is_old: true,
+            age: if is_fresh { Age::JustNow } else { Age::Lately },
         })
     }
 

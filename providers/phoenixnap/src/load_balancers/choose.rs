@@ -52,9 +52,14 @@ pub(super) struct Choice<'a> {
 }
 
 impl Choice<'_> {
-    /// Whether nothing is to be done to any block.
-    pub fn leaves_blocks_alone(&self) -> bool {
-        self.spares.is_empty() && matches!(self.step, Step::Use { .. } | Step::Wait(_))
+    /// Whether it gives an address, and does nothing to any block.
+    pub fn gives(&self) -> bool {
+        self.spares.is_empty() && matches!(self.step, Step::Use { .. })
+    }
+
+    /// Whether it waits, and does nothing to any block.
+    pub fn waits(&self) -> bool {
+        self.spares.is_empty() && matches!(self.step, Step::Wait(_))
     }
 }
 

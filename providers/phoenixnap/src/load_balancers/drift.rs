@@ -6,7 +6,7 @@ use cloud_provider::CloudError;
 use jiff::Timestamp;
 use tracing::warn;
 
-use super::blocks::View;
+use super::blocks::{Age, View};
 use super::reaper::Pace;
 use super::{PnapLoadBalancers, Running, wants_address};
 use crate::client::IpBlock;
@@ -48,7 +48,7 @@ impl PnapLoadBalancers {
             blocks,
             network,
             at,
-            is_old: false,
+            age: Age::New,
         };
         tell_elsewhere(&view);
         let mut pace = Pace::Idle;

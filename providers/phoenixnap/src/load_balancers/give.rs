@@ -8,7 +8,7 @@ use cloud_provider::data::Service;
 use kit::Class;
 use tracing::warn;
 
-use super::blocks::View;
+use super::blocks::{Age, View};
 use super::choose::{Choice, Seen, Step, Write, choose, is_ipv6_only};
 use super::ledger::Notes;
 use super::publish::{addresses_of, granted};
@@ -47,7 +47,12 @@ impl PnapLoadBalancers {
                 share: self.0.config.share_ip_blocks,
                 ahead: ahead(running, &notes, &blocks, service),
             });
-            if view.is_old && !chosen.as_ref().is_ok_and(Choice::leaves_blocks_alone) {
+            let is_settled = match view.age {
+                Age::New => true,
+                Age::JustNow => chosen.as_ref().is_ok_and(|choice| choice.gives() || choice.waits()),
+                Age::Lately => chosen.as_ref().is_ok_and(Choice::gives),
+            };
+            if !is_settled {
                 return Ok(None);
             }
             let choice = chosen?;

@@ -136,6 +136,21 @@ async fn those_who_do_not_fit_into_one_block_wait_for_several_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_api_that_wants_to_be_left_alone_keeps_nobody_from_an_address_that_is_there() {
+    let world = world(Settings::default(), json!({"shareIPBlocks": true}));
+    world.add_service("a", &json!({}));
+    let _ran = world.run(FOUR);
+    served(&world, &["a"]).await;
+    world.fault(Fault::status(429).header("retry-after", "60").on("GET", ".*").always());
+    for name in ["b", "c", "d"] {
+        world.add_service(name, &json!({}));
+    }
+    let took = served(&world, &["b", "c", "d"]).await;
+    assert!(took.iter().all(|took| *took < Duration::from_secs(2)), "{took:?}");
+    assert_eq!(world.bought(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn those_who_share_a_block_buy_one_together() {
     let world = world(Settings::default(), json!({"shareIPBlocks": true}));
     let names = ["a", "b", "c", "d"];
