@@ -55,14 +55,18 @@ async fn a_leader_that_was_frozen_past_its_lease_writes_nothing_when_it_wakes_up
     first.signal(Signal::STOP);
     let frozen = world.cluster.sim.requests().last().unwrap().n;
     next_leader(&world, &leader, &second).await;
-    let requests = world.cluster.sim.requests();
-    let taken = requests.iter().find(|request| {
-        request.user == "second"
-            && request.method == "PUT"
-            && request.path.contains("/leases/")
-            && request.status == 200
+    // What was done shows before the request that did it is in the log.
+    let taken = within(PATIENCE, || {
+        let requests = world.cluster.sim.requests();
+        let taken = requests.iter().find(|request| {
+            request.user == "second"
+                && request.method == "PUT"
+                && request.path.contains("/leases/")
+                && request.status == 200
+        });
+        taken.map(|request| request.n)
     });
-    let taken = taken.expect("the lease was taken over").n;
+    let taken = taken.await.expect("the lease was taken over");
     assert!(taken > frozen);
     first.signal(Signal::CONT);
     let (code, _) = first
