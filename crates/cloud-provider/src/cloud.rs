@@ -35,8 +35,8 @@ pub trait Cloud: Send + Sync + 'static {
 
     /// Called once in the life of a process, when the lease is won and before any controller starts. May start tasks of
     /// its own with [`Context::spawn`], such as one that reads what [`Instances::look_up`] will need while the cluster's
-    /// nodes are still being read. It may take its time: it is
-    /// dropped when the process is to stop. An error stops the process: a passing fault is better waited for.
+    /// nodes are still being read. It may take its time: it is dropped when the process is to stop. An error stops the
+    /// process: a passing fault is better waited for.
     async fn initialize(&self, _context: &Context) -> Result<(), CloudError> {
         Ok(())
     }
@@ -92,7 +92,7 @@ pub struct Context {
     pub fence: Fence,
     /// Cancelled when everything must end.
     pub stop: CancellationToken,
-    /// Where tasks of its own are to be started, so that the process waits for them.
+    /// The tasks that [`Context::spawn`] started: the process waits for them.
     pub tasks: TaskTracker,
 }
 

@@ -130,7 +130,7 @@ impl Process {
         }
         let chosen = before.is_none();
         match self.bring_up(section, before, &binaries, &version, limit).await {
-            // They were free a moment ago, and nobody asked for these.
+            // What was chosen was free a moment ago. What was asked for is refused again.
             Err(error) if chosen && error.fault() == Some(Fault::PortInUse) => {
                 self.host.events.detail("a port was taken meanwhile: try others");
                 let begun = self.kept_whole()?.map(|kept| self.with_other_ports(kept));

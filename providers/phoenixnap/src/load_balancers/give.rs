@@ -36,6 +36,7 @@ impl PnapLoadBalancers {
             let mut notes = running.ledger.notes();
             blocks = notes.as_known(&seen);
             taken = addresses_of_others(running, &notes, service);
+            let share = self.0.config.share_ip_blocks;
             let chosen = choose(&Seen {
                 service,
                 names: running.publisher.names(),
@@ -44,8 +45,12 @@ impl PnapLoadBalancers {
                 blocks: &blocks,
                 strangers: &strangers,
                 taken: &taken,
-                share: self.0.config.share_ip_blocks,
-                ahead: ahead(running, &notes, &blocks, service),
+                share,
+                ahead: if share {
+                    ahead(running, &notes, &blocks, service)
+                } else {
+                    0
+                },
             });
             let is_settled = match view.age {
                 Age::New => true,
