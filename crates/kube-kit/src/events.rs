@@ -4,7 +4,8 @@
 //! Recorder ──(queue, full: dropped)──► Broadcaster: spam filter ─► aggregation ─► POST, or PATCH count+1
 //! ```
 //!
-//! Recording never waits and never fails: an event that cannot be written is lost, as with client-go.
+//! Recording never waits and never fails: an event that cannot be written is lost, as with client-go. A flood of events, such
+//! as of a thousand new nodes, gives way to the writes that it tells of.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,6 +19,7 @@ use kube::Client;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::json;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -30,6 +32,10 @@ pub use log::{EventLog, LoggedEvent};
 /// How many events may wait to be written: three for each node of a large cluster that starts at once. Differs from
 /// client-go, which drops what is more than a thousand.
 const QUEUE: usize = 16_384;
+/// From so many waiting events on it is a flood, which waits until it does not grow for a moment, but not for long.
+const FLOOD: usize = 100;
+const LULL: Duration = Duration::from_millis(250);
+const HELD_BACK: Duration = Duration::from_secs(10);
 /// How often, and how far apart, an event is sent that the API server did not answer.
 const TRIES: usize = 12;
 const RETRY_AFTER: Duration = Duration::from_secs(10);
@@ -100,6 +106,7 @@ impl EventType {
 /// An event before anything was counted or combined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Said {
+    at: Timestamp,
     component: &'static str,
     object: ObjectRef,
     kind: EventType,
@@ -112,6 +119,7 @@ struct Said {
 pub struct Recorder {
     component: &'static str,
     queue: mpsc::Sender<Said>,
+    clock: Clock,
     log: EventLog,
 }
 
@@ -147,6 +155,7 @@ impl Recorder {
     fn say(&self, object: &ObjectRef, kind: EventType, reason: &str, message: String) {
         debug!(%object, reason, message, "event");
         let said = Said {
+            at: self.clock.now(),
             component: self.component,
             object: object.clone(),
             kind,
@@ -164,12 +173,11 @@ impl Broadcaster {
     /// A broadcaster whose events carry the times of `clock`.
     pub fn new(clock: Clock) -> Self {
         let (source, queue) = mpsc::channel(QUEUE);
-        let log = EventLog::new(clock.clone());
         Self {
             queue,
             source,
             clock,
-            log,
+            log: EventLog::default(),
         }
     }
 
@@ -185,6 +193,7 @@ impl Broadcaster {
         Recorder {
             component,
             queue: self.source.clone(),
+            clock: self.clock.clone(),
             log: self.log.clone(),
         }
     }
@@ -193,6 +202,7 @@ impl Broadcaster {
     pub async fn run(mut self, client: Client, stop: CancellationToken) {
         drop(self.source);
         let mut correlator = Correlator::new();
+        let mut flood = Flood::default();
         loop {
             let said = tokio::select! {
                 biased;
@@ -205,19 +215,45 @@ impl Broadcaster {
                     None => return,
                 },
             };
-            write(&client, &mut correlator, said, &self.clock, &stop).await;
+            flood.give_way(&self.queue, &stop).await;
+            write(&client, &mut correlator, said, &stop).await;
         }
     }
 }
 
-async fn write(client: &Client, correlator: &mut Correlator, said: Said, clock: &Clock, stop: &CancellationToken) {
-    let now = clock.now();
-    let Some(mut next) = correlator.correlate(said, now) else {
+/// Whether more is being said than anybody can write.
+#[derive(Default)]
+struct Flood {
+    began: Option<Instant>,
+    waiting: usize,
+}
+
+impl Flood {
+    /// Waits for as long as a flood grows: what it tells of is being done now, and is what matters.
+    async fn give_way(&mut self, queue: &mpsc::Receiver<Said>, stop: &CancellationToken) {
+        if queue.len() < FLOOD {
+            *self = Self::default();
+            return;
+        }
+        let began = *self.began.get_or_insert_with(Instant::now);
+        while queue.len() > self.waiting && began.elapsed() < HELD_BACK && !stop.is_cancelled() {
+            self.waiting = queue.len();
+            tokio::select! {
+                () = tokio::time::sleep(LULL) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        self.waiting = queue.len();
+    }
+}
+
+async fn write(client: &Client, correlator: &mut Correlator, said: Said, stop: &CancellationToken) {
+    let Some(mut next) = correlator.correlate(said) else {
         return;
     };
     let tries = if stop.is_cancelled() { 1 } else { TRIES };
     for attempt in 0..tries {
-        match send(client, &next, now).await {
+        match send(client, &next).await {
             Ok(written) => return correlator.written(&next, written.metadata.name.unwrap_or_default()),
             Err(kube::Error::Api(status)) if status.is_not_found() && next.known.is_some() => {
                 // Events are deleted after an hour: begin a new one.
@@ -247,7 +283,7 @@ async fn write(client: &Client, correlator: &mut Correlator, said: Said, clock: 
     }
 }
 
-async fn send(client: &Client, write: &Write, now: Timestamp) -> Result<Event, kube::Error> {
+async fn send(client: &Client, write: &Write) -> Result<Event, kube::Error> {
     let object = &write.said.object;
     let namespace = if object.namespace.is_empty() {
         "default"
@@ -256,18 +292,18 @@ async fn send(client: &Client, write: &Write, now: Timestamp) -> Result<Event, k
     };
     let events: Api<Event> = Api::namespaced(client.clone(), namespace);
     if let Some(name) = &write.known {
-        let patch = json!({ "count": write.count, "lastTimestamp": Time(now), "message": write.said.message });
+        let patch =
+            json!({ "count": write.count, "lastTimestamp": Time(write.said.at), "message": write.said.message });
         return events
             .patch(name, &PatchParams::default(), &Patch::Strategic(patch))
             .await;
     }
-    events
-        .create(&PostParams::default(), &event(write, namespace, now))
-        .await
+    events.create(&PostParams::default(), &event(write, namespace)).await
 }
 
-fn event(write: &Write, namespace: &str, now: Timestamp) -> Event {
+fn event(write: &Write, namespace: &str) -> Event {
     let Said {
+        at,
         component,
         object,
         kind,
@@ -298,7 +334,7 @@ fn event(write: &Write, namespace: &str, now: Timestamp) -> Event {
         }),
         reporting_component: Some((*component).to_owned()),
         first_timestamp: Some(Time(write.first)),
-        last_timestamp: Some(Time(now)),
+        last_timestamp: Some(Time(*at)),
         count: Some(write.count),
         ..Event::default()
     }

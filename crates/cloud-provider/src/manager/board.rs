@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kit::Clock;
 use kube_kit::metrics::Registry;
 use kube_kit::{EventLog, LeaseStatus, Store, WatchHealth};
 
@@ -40,14 +39,14 @@ pub(super) struct Seen {
 
 impl Board {
     /// The board of a process that has not begun yet.
-    pub fn new(options: &Options, cloud: Arc<dyn Cloud>, metrics: Registry, clock: Clock) -> Self {
+    pub fn new(options: &Options, cloud: Arc<dyn Cloud>, metrics: Registry) -> Self {
         Self(Arc::new(Inner {
             provider: options.cloud.clone(),
             cluster: options.cluster.clone(),
             cloud,
             metrics,
             running: Running::default(),
-            events: EventLog::new(clock),
+            events: EventLog::default(),
             seen: Mutex::default(),
         }))
     }

@@ -98,7 +98,7 @@ impl Process {
             .set(&[version], 1.0);
         let inner = Arc::new(Inner {
             title: format!("{command} {version}"),
-            board: Board::new(&options, Arc::clone(&cloud), metrics, clock.clone()),
+            board: Board::new(&options, Arc::clone(&cloud), metrics),
             options,
             cloud,
             clients,

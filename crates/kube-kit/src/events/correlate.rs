@@ -81,9 +81,9 @@ impl Correlator {
     }
 
     /// What to write, or nothing when there were too many about this object.
-    pub(super) fn correlate(&mut self, said: Said, now: Timestamp) -> Option<Write> {
+    pub(super) fn correlate(&mut self, said: Said) -> Option<Write> {
         let (said, key) = self.aggregate(said);
-        let first = now;
+        let first = said.at;
         let seen = self.seen.entry(&key, || Seen {
             count: 0,
             first,
@@ -94,7 +94,7 @@ impl Correlator {
         if !self.admit(digest(&(said.component, &said.object))) {
             return None;
         }
-        let nanos = u64::try_from(now.as_nanosecond()).unwrap_or(0);
+        let nanos = u64::try_from(said.at.as_nanosecond()).unwrap_or(0);
         self.last_unique = nanos.max(self.last_unique + 1);
         // Written for the first time, or known to be written: a count without a name is an event that got lost.
         let count = if known.is_none() { 1.max(count) } else { count };

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
-use kit::Clock;
 
 use super::{EventType, Said};
 
@@ -12,11 +11,8 @@ use super::{EventType, Said};
 const KEPT: usize = 50;
 
 /// The last events that recorders were told, whether they could be written or not. Clones share it.
-#[derive(Clone, Debug)]
-pub struct EventLog {
-    clock: Clock,
-    events: Arc<Mutex<VecDeque<LoggedEvent>>>,
-}
+#[derive(Clone, Debug, Default)]
+pub struct EventLog(Arc<Mutex<VecDeque<LoggedEvent>>>);
 
 /// An event that was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,23 +34,15 @@ pub struct LoggedEvent {
 }
 
 impl EventLog {
-    /// An empty log with the times of `clock`.
-    pub fn new(clock: Clock) -> Self {
-        Self {
-            clock,
-            events: Arc::default(),
-        }
-    }
-
     /// The last events, the latest one first.
     pub fn latest(&self) -> Vec<LoggedEvent> {
-        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let events = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         events.iter().rev().cloned().collect()
     }
 
     pub(super) fn note(&self, said: &Said) {
         let mut told = LoggedEvent {
-            at: self.clock.now(),
+            at: said.at,
             count: 1,
             kind: said.kind,
             component: said.component,
@@ -62,7 +50,7 @@ impl EventLog {
             reason: said.reason.clone(),
             message: said.message.clone(),
         };
-        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut events = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let same = |known: &LoggedEvent| {
             (
                 known.kind,
@@ -89,13 +77,15 @@ impl EventLog {
 mod tests {
     use std::time::Duration;
 
+    use kit::Clock;
+
     use super::*;
     use crate::{Broadcaster, ObjectRef};
 
     #[tokio::test(start_paused = true)]
     async fn what_is_said_again_is_counted_and_what_is_normal_pushes_no_warning_out() {
         let clock = Clock::simulated("2026-01-01T00:00:00Z".parse().unwrap(), 1.0);
-        let log = EventLog::new(clock.clone());
+        let log = EventLog::default();
         // Nobody writes them, and the queue of whoever would is never full.
         let broadcaster = Broadcaster::new(clock.clone()).log(&log);
         let recorder = broadcaster.recorder("a").component("b");

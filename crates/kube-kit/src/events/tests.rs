@@ -3,6 +3,7 @@ use super::*;
 
 fn said(message: &str) -> Said {
     Said {
+        at: now(),
         component: "service-controller",
         object: ObjectRef::new("v1", "Service", "web").namespace("shop").uid("u1"),
         kind: EventType::Normal,
@@ -19,7 +20,7 @@ fn write_all(correlator: &mut Correlator, messages: impl IntoIterator<Item = Str
     messages
         .into_iter()
         .map(|message| {
-            let write = correlator.correlate(said(&message), now());
+            let write = correlator.correlate(said(&message));
             if let Some(write) = &write {
                 correlator.written(
                     write,
@@ -83,7 +84,7 @@ async fn more_than_twenty_five_about_one_object_are_dropped_and_one_passes_every
     let mut other = said("hello");
     other.object = ObjectRef::new("v1", "Service", "other").namespace("shop");
     assert!(
-        correlator.correlate(other, now()).is_some(),
+        correlator.correlate(other).is_some(),
         "other objects are not held responsible"
     );
 }
@@ -121,8 +122,8 @@ fn an_event_about_a_node_goes_to_the_namespace_default_and_names_its_object_in_f
         .build()
         .unwrap();
     let _guard = runtime.enter();
-    let write = Correlator::new().correlate(correlator_input, now()).unwrap();
-    let event = serde_json::to_value(event(&write, "default", now())).unwrap();
+    let write = Correlator::new().correlate(correlator_input).unwrap();
+    let event = serde_json::to_value(event(&write, "default")).unwrap();
     assert_eq!(event["metadata"]["name"], format!("node-1.{:x}", now().as_nanosecond()));
     assert_eq!(
         event["involvedObject"],
@@ -204,4 +205,53 @@ async fn what_is_queued_when_the_process_stops_is_still_written() {
     stop.cancel();
     broadcaster.run(server.client(), stop).await;
     assert_eq!(server.sim.list("events").len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_gives_way_for_ten_seconds_and_says_when_things_happened() {
+    let server = crate::testing::Server::new();
+    let broadcaster = Broadcaster::new(server.clock.clone());
+    let recorder = broadcaster.recorder("x");
+    tokio::spawn(broadcaster.run(server.client(), CancellationToken::new()));
+    let mut nodes = 0;
+    let mut say = |count: usize| {
+        for _ in 0..count {
+            nodes += 1;
+            recorder.normal(&ObjectRef::new("v1", "Node", &format!("n{nodes}")), "Synced", "");
+        }
+        nodes
+    };
+    let seen = || server.sim.list("events").len();
+    let settle = || tokio::time::sleep(Duration::from_millis(600));
+
+    let few = say(FLOOD / 2);
+    settle().await;
+    assert_eq!(seen(), few, "a few are written at once");
+
+    let began = server.clock.now();
+    say(2 * FLOOD);
+    for _ in 0..30 {
+        say(1);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(
+        seen(),
+        few,
+        "for three seconds more and more are said, and none is written"
+    );
+    settle().await;
+    let many = say(0);
+    assert_eq!(seen(), many, "then all are");
+    let events = server.sim.list("events");
+    let at = |event: &serde_json::Value| event["lastTimestamp"].as_str().unwrap().parse::<Timestamp>().unwrap();
+    let last = began + Duration::from_secs(3);
+    let late: Vec<_> = events.iter().map(at).filter(|at| *at >= last).collect();
+    assert!(late.is_empty(), "{last} is over: {late:?}");
+
+    say(2 * FLOOD);
+    for _ in 0..110 {
+        say(1);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(seen() > many, "who never stops is not waited for for ever");
 }
