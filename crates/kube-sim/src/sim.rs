@@ -239,14 +239,18 @@ impl KubeSim {
         }
     }
 
-    /// One object. `resource` is a plural, with its group unless that is the core group: `leases.coordination.k8s.io`.
+    /// One object, to be changed and written back. `resource` is a plural, with its group unless that is the core group:
+    /// `leases.coordination.k8s.io`.
     pub fn get(&self, resource: &str, namespace: Option<&str>, name: &str) -> Option<Value> {
+        self.peek(resource, namespace, name).map(Arc::unwrap_or_clone)
+    }
+
+    /// One object, to be looked at: nothing is copied, so that it can be done often while the server is measured.
+    pub fn peek(&self, resource: &str, namespace: Option<&str>, name: &str) -> Option<Arc<Value>> {
         let state = self.0.state();
         let resource = state.registry.by_name(resource)?;
-        state
-            .store
-            .get(&resource.storage, namespace.unwrap_or_default(), name)
-            .map(|o| Value::clone(o))
+        let found = state.store.get(&resource.storage, namespace.unwrap_or_default(), name);
+        found.cloned()
     }
 
     /// All objects of a resource in all namespaces, by namespace and name. Nothing for a resource that is not there.

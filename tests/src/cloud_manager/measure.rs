@@ -52,12 +52,9 @@ impl<'a> World<'a> {
         let mut waiting: Vec<&Machine> = self.machines.iter().collect();
         let done = within(PATIENCE, || {
             while let Some(machine) = waiting.last() {
-                let node = self.cluster.sim.get("nodes", None, &machine.name)?;
-                let taints = node["spec"]["taints"].as_array().cloned().unwrap_or_default();
-                if taints
-                    .iter()
-                    .any(|taint| taint["key"] == "node.cloudprovider.kubernetes.io/uninitialized")
-                {
+                let node = self.cluster.sim.peek("nodes", None, &machine.name)?;
+                let mut taints = node["spec"]["taints"].as_array().into_iter().flatten();
+                if taints.any(|taint| taint["key"] == "node.cloudprovider.kubernetes.io/uninitialized") {
                     return None;
                 }
                 waiting.pop();
@@ -76,7 +73,7 @@ impl<'a> World<'a> {
                 let service = self
                     .cluster
                     .sim
-                    .get("services", Some("default"), &format!("service-{n}"))?;
+                    .peek("services", Some("default"), &format!("service-{n}"))?;
                 service["status"]["loadBalancer"]["ingress"].get(0)?;
                 waiting.pop();
             }
