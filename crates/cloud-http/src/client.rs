@@ -183,6 +183,8 @@ struct Attempt {
     settled: bool,
     /// The credential that was refused.
     refused: Option<HeaderValue>,
+    /// It was not sent: somebody was told to wait while this one waited for his turn.
+    held: bool,
 }
 
 impl Attempt {
@@ -198,6 +200,7 @@ impl Attempt {
             harmless,
             settled: false,
             refused: None,
+            held: false,
         }
     }
 }
@@ -278,14 +281,17 @@ impl Client {
                 // Somebody else may have been told to wait meanwhile.
                 continue;
             }
-            attempts += 1;
-            let failed = match self.attempt(call).await {
+            let failed = match self.attempt(call, &request).await {
                 Ok(reply) => match read(reply) {
                     Ok(value) => return Ok(value),
                     Err(failure) => Attempt::failed(call, Class::Transient, failure, false),
                 },
                 Err(failed) => failed,
             };
+            if failed.held {
+                continue;
+            }
+            attempts += 1;
             ambiguous |= failed.error.is_ambiguous();
             let error = failed.error.ambiguous(ambiguous).after(attempts);
             tracing::debug!(operation = call.operation, attempts, %error, "attempt failed");
@@ -308,7 +314,7 @@ impl Client {
         }
     }
 
-    async fn attempt(&self, call: &Call<'_>) -> Result<Reply, Attempt> {
+    async fn attempt(&self, call: &Call<'_>, name: &str) -> Result<Reply, Attempt> {
         // First: a credential could end while its bearer waits for his turn.
         let _permit = match call.permits {
             Some(permits) => permits.acquire().await.ok(),
@@ -318,6 +324,13 @@ impl Client {
             limit.take().await;
         }
         let (request, credential) = self.request(call).await?;
+        if let Some(left) = self.0.patience.left(name) {
+            let class = Class::Throttled { after: Some(left) };
+            return Err(Attempt {
+                held: true,
+                ..Attempt::failed(call, class, Failure::Held(left), true)
+            });
+        }
         self.0
             .metrics
             .record(call.operation, |operation| operation.attempts += 1);
@@ -364,6 +377,7 @@ impl Client {
                 harmless: true,
                 settled: true,
                 refused: None,
+                held: false,
             })?),
             _ => None,
         };

@@ -2,12 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::response::IntoResponse as _;
 use bytes::Bytes;
 use cloud_http::{Client, Error, Failure, RetryPolicy, TokenBucket, Transport};
 use http::{Method, Request, Response, StatusCode};
@@ -285,6 +286,48 @@ async fn a_call_that_leaves_waiting_fails_at_once_and_keeps_to_what_was_asked() 
     assert_eq!(count.load(Ordering::SeqCst), 1);
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(order("a").await.unwrap(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waited_for_his_turn_does_not_ask_what_others_were_told_to_leave_alone_meanwhile() {
+    let begun = Instant::now();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let service = Router::new().fallback({
+        let asked = asked.clone();
+        move || {
+            let first = {
+                let mut asked = asked.lock().unwrap();
+                asked.push(begun.elapsed().as_secs());
+                asked.len() == 1
+            };
+            async move {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                if first {
+                    return (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "5")]).into_response();
+                }
+                StatusCode::OK.into_response()
+            }
+        }
+    });
+    let client = Client::builder("https://cloud.example")
+        .transport(Transport::from_service(service))
+        .build()
+        .unwrap();
+    let one_at_a_time = tokio::sync::Semaphore::new(1);
+    let ask = async || {
+        let call = client.call("ask", Method::GET, "/").within(&one_at_a_time);
+        call.send().await.map(|reply| reply.status)
+    };
+    let answers = tokio::join!(ask(), ask());
+    assert_eq!(
+        (answers.0.unwrap(), answers.1.unwrap()),
+        (StatusCode::OK, StatusCode::OK)
+    );
+    assert_eq!(
+        *asked.lock().unwrap(),
+        [0, 6, 7],
+        "the second one came to his turn after one second"
+    );
 }
 
 #[tokio::test(start_paused = true)]
