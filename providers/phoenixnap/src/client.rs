@@ -57,7 +57,10 @@ pub struct ClientSettings {
 
 /// One account, as a credential sees it. Clones share everything, the token among it.
 #[derive(Clone)]
-pub struct PnapClient(Arc<Inner>);
+pub struct PnapClient {
+    inner: Arc<Inner>,
+    leaves_waiting: bool,
+}
 
 struct Inner {
     api: Client,
@@ -66,7 +69,7 @@ struct Inner {
 
 impl fmt::Debug for PnapClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PnapClient({})", self.0.api.base())
+        write!(f, "PnapClient({})", self.inner.api.base())
     }
 }
 
@@ -111,33 +114,52 @@ impl PnapClient {
             .authenticator(tokens)
             .build()
             .map_err(setup)?;
-        Ok(Self(Arc::new(Inner {
+        let inner = Arc::new(Inner {
             api,
             meter: Meter::default(),
-        })))
+        });
+        Ok(Self {
+            inner,
+            leaves_waiting: false,
+        })
+    }
+
+    /// The same client, for callers with something else to do: where the API asks to be left alone for a while, a call fails
+    /// at once, as throttled.
+    #[must_use]
+    pub fn leave_waiting(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            leaves_waiting: true,
+        }
     }
 
     /// From now on counts each call in `cloud_provider_calls_total` and times it in
     /// `cloud_provider_call_duration_seconds`, under its operation's name.
     pub fn measure(&self, metrics: &Registry) {
-        self.0.meter.start(metrics);
+        self.inner.meter.start(metrics);
     }
 
     /// What was sent so far, by operation.
     pub fn metrics(&self) -> &Metrics {
-        self.0.api.metrics()
+        self.inner.api.metrics()
     }
 
     /// The secrets that no text may show.
     pub fn secrets(&self) -> &Secrets {
-        self.0.api.secrets()
+        self.inner.api.secrets()
     }
 
     fn call(&self, operation: &'static str, method: Method, path: String) -> Counted<'_> {
+        let call = self.inner.api.call(operation, method, path);
         Counted {
-            call: self.0.api.call(operation, method, path),
+            call: if self.leaves_waiting {
+                call.leave_waiting()
+            } else {
+                call
+            },
             operation,
-            meter: &self.0.meter,
+            meter: &self.inner.meter,
         }
     }
 }

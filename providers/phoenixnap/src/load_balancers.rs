@@ -57,7 +57,7 @@ mod users;
 mod wind_up;
 
 use announce::Leftovers;
-use blocks::Looks;
+use blocks::{Age, Looks};
 use ledger::Ledger;
 use patience::Patience;
 use publish::{Publisher, addresses_of};
@@ -127,8 +127,9 @@ impl PnapLoadBalancers {
         let cluster = cluster::uid(context).await.map_err(wrong)?;
         match self.network().await {
             Ok(network) => {
-                let (nobody, none) = (Service::default(), 0);
-                match network::place(&inner.config, &nobody, &network, none) {
+                let placed = network::has_room(&network, 0)
+                    .and_then(|()| network::place(&inner.config, &Service::default(), &network));
+                match placed {
                     Err(error) if error.class() == Class::Invalid && inner.config.location.is_some() => {
                         return Err(wrong(error));
                     }
@@ -173,16 +174,18 @@ impl PnapLoadBalancers {
         let Some(_working) = running.ledger.begin(&service.key()) else {
             return Err(busy());
         };
-        let mut view = match self.seen_lately(running) {
-            Some(view) => view,
-            None => self.look(running).await?,
-        };
-        loop {
+        if let Some(view) = self.seen_lately(running)
+            && let Some(address) = self.bring_about(running, service, &view).await?
+        {
+            return Ok(address);
+        }
+        for age in [Age::JustNow, Age::New] {
+            let view = self.look(running, age).await?;
             if let Some(address) = self.bring_about(running, service, &view).await? {
                 return Ok(address);
             }
-            view = self.look(running).await?;
         }
+        Err(busy())
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use cloud_provider::helpers::Cidr;
 
 use crate::client::PublicNetwork;
+use crate::config::BlockSize;
 
 /// How many addresses at the start of a block are not for Services: the network's own, and the gateway's.
 const RESERVED: u32 = 2;
@@ -18,6 +19,12 @@ pub(super) fn usable(block: Cidr) -> impl Iterator<Item = IpAddr> {
         _ => (1, 0),
     };
     (first.saturating_add(RESERVED)..last).map(|bits| Ipv4Addr::from_bits(bits).into())
+}
+
+/// How many addresses for Services a block of this size has.
+pub(super) fn room_of(size: BlockSize) -> usize {
+    let block: Result<Cidr, _> = format!("0.0.0.0{size}").parse();
+    block.map_or(0, |block| usable(block).count())
 }
 
 /// The addresses that members of a network have.
@@ -79,6 +86,12 @@ mod tests {
                 "{block}"
             );
         }
+    }
+
+    #[test]
+    fn a_block_has_room_for_all_but_three_of_its_addresses() {
+        let room = |size: &str| room_of(size.parse().unwrap());
+        assert_eq!((room("/30"), room("/29"), room("/28")), (1, 5, 13));
     }
 
     #[test]

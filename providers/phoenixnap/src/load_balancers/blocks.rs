@@ -1,6 +1,7 @@
 //! The blocks that there are: the cluster's own, and those of others that an address may be in.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cloud_provider::CloudError;
@@ -9,44 +10,53 @@ use cloud_provider::fresh::Fresh;
 use jiff::Timestamp;
 
 use super::publish::addresses_of;
-use super::{Inner, PnapLoadBalancers, Running, holds_one, tags};
-use crate::client::{BlockStatus, IpBlock, PnapError, PublicNetwork};
+use super::{PnapLoadBalancers, Running, holds_one, tags};
+use crate::client::{BlockStatus, IpBlock, PnapClient, PnapError, PublicNetwork};
 
 /// How long ago somebody may have looked for an address to be chosen from it: an API that wants to be left alone for a
 /// moment keeps nobody waiting for what is there.
 const LATELY: Duration = Duration::from_secs(5);
-/// The same for going on to wait. Shorter than [`SOON`](super::SOON), so that who did something sees what became of it.
+/// The same for the next step with a block. Shorter than [`SOON`](super::SOON), so that who did something sees what became
+/// of it.
 const JUST_NOW: Duration = Duration::from_millis(800);
+/// How old the network may be for both: it is asked about twice as seldom as who waits looks. What it says of addresses that
+/// members have is not newer than that when somebody sets one by hand, either.
+const NETWORK: Duration = Duration::from_secs(10);
+/// For how long the block of somebody else stays as it was seen.
+const STRANGER: Duration = Duration::from_mins(1);
 /// How long somebody waits for another one's look before having one of his own.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// What was seen of the cloud at one moment.
+/// What was seen of the cloud.
 pub(super) struct View {
     /// The cluster's blocks.
     pub blocks: Vec<IpBlock>,
     /// The public network that blocks are assigned to.
     pub network: Arc<PublicNetwork>,
-    /// The moment.
+    /// When the blocks were looked at, at the earliest.
     pub at: Timestamp,
     /// What it is good for.
     pub age: Age,
 }
 
-/// How old a view is when it is asked for.
+/// How old a view may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Age {
-    /// Seen on request: good for whatever is to be done to a block.
-    New,
-    /// Somebody looked a moment ago: good for choosing an address, or for waiting.
-    JustNow,
     /// Somebody looked a few seconds ago: good for choosing an address.
     Lately,
+    /// The blocks were looked at a moment ago: good for waiting, too, and for buying and assigning a block, as this process
+    /// knows what it did meanwhile.
+    JustNow,
+    /// Seen on request: good for whatever is to be taken away, or told to be wrong.
+    New,
 }
 
 /// The last looks, which those who look at the same time share.
 pub(super) struct Looks {
     blocks: Fresh<Vec<IpBlock>, PnapError>,
     network: Fresh<PublicNetwork, PnapError>,
+    /// Blocks of the network that are not among the cluster's, by ID.
+    strangers: Mutex<BTreeMap<String, Arc<Fresh<IpBlock, PnapError>>>>,
 }
 
 impl Default for Looks {
@@ -54,23 +64,97 @@ impl Default for Looks {
         Self {
             blocks: Fresh::impatient(PATIENCE),
             network: Fresh::impatient(PATIENCE),
+            strangers: Mutex::default(),
         }
     }
 }
 
+impl Looks {
+    /// What is known of somebody else's block of a network, and nothing of those that it does not have any more.
+    fn stranger(&self, network: &PublicNetwork, id: &str) -> Arc<Fresh<IpBlock, PnapError>> {
+        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        strangers.retain(|id, _| network.ip_blocks.iter().any(|block| block.id == *id));
+        let stranger = strangers.entry(id.to_owned());
+        Arc::clone(stranger.or_insert_with(|| Arc::new(Fresh::impatient(PATIENCE))))
+    }
+
+    /// Something was done to somebody else's block: it is another one now.
+    pub fn forget_stranger(&self, id: &str) {
+        self.strangers.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+}
+
 impl PnapLoadBalancers {
-    /// The cluster's blocks, with those that this process bought and that lists do not show yet.
+    /// The cluster's blocks as they are now, with those that this process bought and that lists do not show yet.
     pub(super) async fn blocks(&self, running: &Running) -> Result<Vec<IpBlock>, CloudError> {
-        let Inner { client, looks, .. } = &*self.0;
+        self.blocks_since(running, &self.0.client, Duration::ZERO).await
+    }
+
+    /// The public network that is configured, as it is now.
+    pub(super) async fn network(&self) -> Result<Arc<PublicNetwork>, CloudError> {
+        self.network_since(&self.0.client, Duration::ZERO).await
+    }
+
+    /// Blocks and network, no older than this. Where the API asks to be left alone for a moment, so long is waited for them.
+    pub(super) async fn look(&self, running: &Running, age: Age) -> Result<View, CloudError> {
+        let client = self.0.client.leave_waiting();
+        let (of_blocks, of_network) = match age {
+            Age::Lately => (LATELY, NETWORK + LATELY),
+            Age::JustNow => (JUST_NOW, NETWORK),
+            Age::New => (Duration::ZERO, Duration::ZERO),
+        };
+        let at = running.context.clock.now() - of_blocks;
+        let looked = tokio::try_join!(
+            self.blocks_since(running, &client, of_blocks),
+            self.network_since(&client, of_network)
+        );
+        let (blocks, network) = looked.map_err(|error| match error.after() {
+            Some(after) if after <= LATELY => CloudError::pending("the API wants to be left alone for a moment", after),
+            _ => error,
+        })?;
+        Ok(View {
+            blocks,
+            network,
+            at,
+            age,
+        })
+    }
+
+    /// Blocks and network as somebody saw them a short time ago, if somebody did.
+    pub(super) fn seen_lately(&self, running: &Running) -> Option<View> {
+        let looks = &self.0.looks;
+        Some(View {
+            blocks: looks.blocks.known(LATELY).map(Arc::unwrap_or_clone)?,
+            // Who looked then may have rested on what somebody saw so long before.
+            network: looks.network.known(NETWORK + LATELY)?,
+            at: running.context.clock.now() - LATELY,
+            age: Age::Lately,
+        })
+    }
+
+    async fn blocks_since(
+        &self,
+        running: &Running,
+        client: &PnapClient,
+        age: Duration,
+    ) -> Result<Vec<IpBlock>, CloudError> {
+        let since = running.context.clock.now() - age;
         let ours = tags::cluster(&running.cluster);
-        let listed = looks.blocks.get(Duration::ZERO, client.ip_blocks(&ours)).await;
+        let listed = self.0.looks.blocks.get(age, client.ip_blocks(&ours)).await;
         let mut blocks = listed
             .map(Arc::unwrap_or_clone)
             .map_err(|error| CloudError::new(error.class(), "unable to retrieve IP reservations").because(error))?;
         let unseen = running.ledger.notes().unseen(&blocks, &running.context.clock);
-        for bought in unseen {
+        for (bought, read) in unseen {
+            if read >= since {
+                blocks.push(bought);
+                continue;
+            }
             match client.ip_block(&bought.id).await {
-                Ok(block) if block.bears(&ours) => blocks.push(block),
+                Ok(block) if block.bears(&ours) => {
+                    running.ledger.notes().reread(&block, running.context.clock.now());
+                    blocks.push(block);
+                }
                 Ok(block) => running.ledger.notes().forget(&block.id),
                 // Late, or forbidden for a moment: forgotten, it would be bought again.
                 Err(error) if error.is_missing() => blocks.push(IpBlock {
@@ -83,39 +167,11 @@ impl PnapLoadBalancers {
         Ok(blocks)
     }
 
-    /// The public network that is configured.
-    pub(super) async fn network(&self) -> Result<Arc<PublicNetwork>, CloudError> {
-        let Inner { client, looks, .. } = &*self.0;
+    async fn network_since(&self, client: &PnapClient, age: Duration) -> Result<Arc<PublicNetwork>, CloudError> {
         let id = self.0.settings.as_ref().map_or("", |settings| &settings.network);
-        let network = looks.network.get(Duration::ZERO, client.public_network(id)).await;
+        let network = self.0.looks.network.get(age, client.public_network(id)).await;
         network.map_err(|error| {
             CloudError::new(error.class(), format!("unable to look at public network {id}")).because(error)
-        })
-    }
-
-    /// Blocks and network as they are now.
-    pub(super) async fn look(&self, running: &Running) -> Result<View, CloudError> {
-        let at = running.context.clock.now();
-        let (blocks, network) = tokio::try_join!(self.blocks(running), self.network())?;
-        Ok(View {
-            blocks,
-            network,
-            at,
-            age: Age::New,
-        })
-    }
-
-    /// Blocks and network as somebody saw them a short time ago, if somebody did and saw all blocks that this process bought.
-    pub(super) fn seen_lately(&self, running: &Running) -> Option<View> {
-        let looks = &self.0.looks;
-        let (blocks, network) = (looks.blocks.known(LATELY)?, looks.network.known(LATELY)?);
-        let is_fresh = looks.blocks.known(JUST_NOW).is_some() && looks.network.known(JUST_NOW).is_some();
-        let unseen = running.ledger.notes().unseen(&blocks, &running.context.clock);
-        unseen.is_empty().then(|| View {
-            blocks: Arc::unwrap_or_clone(blocks),
-            network,
-            at: running.context.clock.now() - LATELY,
-            age: if is_fresh { Age::JustNow } else { Age::Lately },
         })
     }
 
@@ -134,18 +190,12 @@ impl PnapLoadBalancers {
             if known || !holds_one(&listed.cidr, &addresses) {
                 continue;
             }
-            let remembered = running.ledger.notes().stranger(&listed.id);
-            let block = if let Some(block) = remembered {
-                block
-            } else {
-                let block = self.0.client.ip_block(&listed.id).await.map_err(|error| {
-                    let text = format!("unable to tell whose block {} of the public network is", listed.cidr);
-                    CloudError::new(error.class(), text).because(error)
-                })?;
-                running.ledger.notes().met(&block, running.context.clock.now());
-                block
-            };
-            strangers.push(block);
+            let stranger = self.0.looks.stranger(&view.network, &listed.id);
+            let block = stranger.get(STRANGER, self.0.client.ip_block(&listed.id)).await;
+            strangers.push(block.map(Arc::unwrap_or_clone).map_err(|error| {
+                let text = format!("unable to tell whose block {} of the public network is", listed.cidr);
+                CloudError::new(error.class(), text).because(error)
+            })?);
         }
         Ok(strangers)
     }
@@ -166,14 +216,16 @@ impl PnapLoadBalancers {
             .tags()
             .await
             .map_err(wrong("unable to get all tags".to_owned()))?;
-        for name in tags::NAMES {
-            if !there.iter().any(|tag| tag.name == name) {
-                running.context.fence.check()?;
-                client
-                    .create_tag(name)
-                    .await
-                    .map_err(wrong(format!("unable to create tag {name}")))?;
-            }
+        running.context.fence.check()?;
+        let missing = tags::NAMES
+            .into_iter()
+            .filter(|name| !there.iter().any(|tag| tag.name == *name));
+        let created = missing.map(async |name| {
+            let created = client.create_tag(name).await;
+            created.map_err(wrong(format!("unable to create tag {name}")))
+        });
+        for created in futures::future::join_all(created).await {
+            created?;
         }
         running.ledger.notes().tagged = true;
         Ok(())

@@ -40,6 +40,10 @@ pub(super) struct Seen<'a> {
     pub share: bool,
     /// How many other Services wait for an address of a shared block before this one.
     pub ahead: usize,
+    /// How many blocks other Services are buying.
+    pub buying: usize,
+    /// How many addresses for Services a block has that is bought.
+    pub block_room: usize,
 }
 
 /// What a Service needs next.
@@ -57,9 +61,11 @@ impl Choice<'_> {
         self.spares.is_empty() && matches!(self.step, Step::Use { .. })
     }
 
-    /// Whether it waits, and does nothing to any block.
-    pub fn waits(&self) -> bool {
-        self.spares.is_empty() && matches!(self.step, Step::Wait(_))
+    /// Whether nothing is taken away from anybody, nor told to be wrong.
+    pub fn is_harmless(&self) -> bool {
+        use Step::{Assign, Buy, Queue, Use, Wait};
+        let harmless = matches!(self.step, Use { .. } | Assign(_) | Wait(_) | Queue | Buy);
+        self.spares.is_empty() && harmless
     }
 }
 
@@ -93,6 +99,8 @@ pub(super) enum Step<'a> {
     Withdraw(&'a IpBlock),
     /// The block is on its way.
     Wait(&'a IpBlock),
+    /// A block that others are buying will have an address for it.
+    Queue,
     /// Buy a block.
     Buy,
 }
@@ -317,23 +325,24 @@ fn step_without_own<'a>(seen: &Seen<'a>) -> Result<Step<'a>, CloudError> {
         return step_with(seen, block, None);
     }
     let coming: Vec<_> = shared.iter().filter(waits).collect();
+    let enough = seen.ahead < room(seen, &coming);
+    let full = network::blocks_on(seen.network, seen.blocks) + seen.buying >= MOST_BLOCKS;
     match coming.first() {
-        Some(block)
-            if seen.ahead < room(seen, &coming) || network::blocks_on(seen.network, seen.blocks) >= MOST_BLOCKS =>
-        {
-            step_with(seen, block, None)
-        }
+        Some(block) if enough || full => step_with(seen, block, None),
+        None if seen.buying > 0 && (enough || full) => Ok(Step::Queue),
         _ => Ok(Step::Buy),
     }
 }
 
-/// How many addresses blocks have that nobody has yet. A block that does not say which they are may have any number.
+/// How many addresses these blocks, and those that are being bought, have that nobody has yet. A block that does not say
+/// which they are may have any number.
 fn room(seen: &Seen<'_>, blocks: &[&&IpBlock]) -> usize {
     let free = |block: &&&IpBlock| match block.cidr.parse() {
         Ok(cidr) => usable(cidr).filter(|address| !seen.taken.contains(address)).count(),
         Err(_) => usize::MAX,
     };
-    blocks.iter().map(free).fold(0, usize::saturating_add)
+    let bought = seen.buying.saturating_mul(seen.block_room);
+    blocks.iter().map(free).fold(bought, usize::saturating_add)
 }
 
 /// An address that the user asks for in the Service's own block.

@@ -8,17 +8,18 @@ use cloud_provider::data::Service;
 use kit::Class;
 use tracing::warn;
 
+use super::address::room_of;
 use super::blocks::{Age, View};
+use super::buy::may_buy;
 use super::choose::{Choice, Seen, Step, Write, choose, is_ipv6_only};
 use super::ledger::Notes;
 use super::publish::{addresses_of, granted};
-use super::{PnapLoadBalancers, Running, SOON, moving, needs_address, tags, wants_address};
+use super::{PnapLoadBalancers, Running, SOON, moving, needs_address, network, tags, wants_address};
 use crate::client::{IpBlock, TagValue};
 
 impl PnapLoadBalancers {
-    /// The address of a Service, once it has one; until then what it waits for. Nothing when an old view does not settle
-    /// it: an address can be chosen from one, but what is to be done to blocks, or told to be wrong, takes a new look. Whoever
-    /// calls this works on the Service.
+    /// The address of a Service, once it has one; until then what it waits for. Nothing when a view is too old to settle
+    /// it, see [`Age`]. Whoever calls this works on the Service.
     pub(super) async fn bring_about(
         &self,
         running: &Running,
@@ -33,10 +34,12 @@ impl PnapLoadBalancers {
         let seen = [&view.blocks[..], &own].concat();
         let (blocks, taken);
         let Choice { step, spares } = {
+            let config = &self.0.config;
+            let share = config.share_ip_blocks;
             let mut notes = running.ledger.notes();
-            blocks = notes.as_known(&seen);
+            blocks = notes.as_known(&seen, view.at);
             taken = addresses_of_others(running, &notes, service);
-            let share = self.0.config.share_ip_blocks;
+            let buying = notes.buying_others(&service.key(), &blocks);
             let chosen = choose(&Seen {
                 service,
                 names: running.publisher.names(),
@@ -51,20 +54,29 @@ impl PnapLoadBalancers {
                 } else {
                     0
                 },
+                buying,
+                block_room: room_of(config.ip_block_size),
             });
-            let is_settled = match view.age {
-                Age::New => true,
-                Age::JustNow => chosen.as_ref().is_ok_and(|choice| choice.gives() || choice.waits()),
-                Age::Lately => chosen.as_ref().is_ok_and(Choice::gives),
-            };
-            if !is_settled {
+            let chosen = chosen.and_then(|choice| {
+                if choice.step == Step::Buy {
+                    may_buy(&notes, service, &running.context.clock)?;
+                    network::has_room(&view.network, network::blocks_on(&view.network, &blocks) + buying)?;
+                }
+                Ok(choice)
+            });
+            if !settles(view.age, &chosen) {
                 return Ok(None);
             }
             let choice = chosen?;
-            if let Step::Use { address, .. } | Step::Stay { address, .. } = &choice.step {
+            match &choice.step {
                 // From here on nobody else gets it.
-                notes.given.insert(service.key(), *address);
-                notes.not_buying(&service.key());
+                Step::Use { address, .. } | Step::Stay { address, .. } => {
+                    notes.given.insert(service.key(), *address);
+                    notes.not_buying(&service.key());
+                }
+                // From here on nobody buys one instead of waiting for it.
+                Step::Buy => notes.buy(&service.key(), running.context.clock.now()),
+                _ => {}
             }
             choice
         };
@@ -90,14 +102,18 @@ impl PnapLoadBalancers {
             Step::Assign(block) => self.assign(running, block, view).await,
             Step::Withdraw(block) => self.withdraw(running, block, view).await,
             Step::Wait(block) => Err(moving(block, &block.status.to_string())),
-            Step::Buy => self.buy(running, service, view).await,
+            Step::Queue => Err(CloudError::pending("an IP block is being bought", SOON)),
+            Step::Buy => self.buy(running, service, &view.network).await,
         }
         .map(Some)
     }
 
     /// Adds a block to the network. Returns what is to be waited for.
     async fn assign(&self, running: &Running, block: &IpBlock, view: &View) -> Result<IpAddr, CloudError> {
-        let Some(_working) = running.ledger.begin_as_seen(block, view.at) else {
+        let Some(_working) = running
+            .ledger
+            .begin_as_seen(block, view.at, running.context.clock.now())
+        else {
             return Err(moving(block, "being assigned"));
         };
         let network = &view.network.id;
@@ -118,7 +134,10 @@ impl PnapLoadBalancers {
     /// Takes a block off the network that it did not get to, so that it can be assigned anew. Always a failure: what
     /// failed once is tried again later and later.
     async fn withdraw(&self, running: &Running, block: &IpBlock, view: &View) -> Result<IpAddr, CloudError> {
-        let Some(_working) = running.ledger.begin_as_seen(block, view.at) else {
+        let Some(_working) = running
+            .ledger
+            .begin_as_seen(block, view.at, running.context.clock.now())
+        else {
             return Err(moving(block, "being withdrawn"));
         };
         let taken_off = self.release(running).take_off(block).await;
@@ -134,16 +153,26 @@ impl PnapLoadBalancers {
     async fn restore(&self, running: &Running, block: &IpBlock, tags: &[TagValue]) -> Result<IpAddr, CloudError> {
         self.ensure_tags(running).await?;
         running.context.fence.check()?;
-        let tagged = self.0.client.tag_ip_block(&block.id, tags).await.map_err(|error| {
+        self.0.client.tag_ip_block(&block.id, tags).await.map_err(|error| {
             running.ledger.notes().tagged = false;
             let text = format!("unable to put the tags back on IP block {}", block.cidr);
             CloudError::new(error.class(), text).because(error)
         })?;
-        running.ledger.notes().met(&tagged, running.context.clock.now());
+        self.0.looks.forget_stranger(&block.id);
         Err(CloudError::pending(
             format!("IP block {} has its tags again", block.cidr),
             SOON,
         ))
+    }
+}
+
+/// Whether a view of this age is a reason to do, or to tell, what was chosen from it.
+fn settles(age: Age, chosen: &Result<Choice<'_>, CloudError>) -> bool {
+    match (age, chosen) {
+        (Age::Lately, chosen) => chosen.as_ref().is_ok_and(Choice::gives),
+        (Age::JustNow, Ok(choice)) => choice.is_harmless(),
+        (Age::JustNow, Err(error)) => error.is_pending(),
+        (Age::New, _) => true,
     }
 }
 
@@ -155,7 +184,7 @@ fn tell_trouble(running: &Running, service: &Service, step: &Step<'_>) {
             "IPBlockNotAssigned",
             format!("IP block {} is {}; trying again", block.cidr, block.status),
         ),
-        Step::Use { .. } | Step::Wait(_) => return,
+        Step::Use { .. } | Step::Wait(_) | Step::Queue => return,
         _ if service.ingress.is_empty() => return,
         Step::Stay { block, .. } => {
             let network = block.assigned_resource_id.as_deref().unwrap_or_default();

@@ -13,13 +13,11 @@ use jiff::Timestamp;
 use kit::Clock;
 
 use super::tags;
-use crate::client::IpBlock;
+use crate::client::{BlockStatus, IpBlock};
 
 /// For how long a new block may be missing from lists. Longer than any call takes, so that what was read before a change is
 /// never older than the note of it.
 pub(super) const LIST_LAG: Duration = Duration::from_mins(2);
-/// For how long the block of somebody else stays as it was seen.
-const STRANGER: Duration = Duration::from_mins(1);
 
 /// The notes, and who works on what.
 #[derive(Default)]
@@ -29,23 +27,28 @@ pub(super) struct Ledger(Mutex<Notes>);
 #[derive(Default)]
 pub(super) struct Notes {
     /// Blocks that were bought a short time ago.
-    bought: Vec<(IpBlock, Timestamp)>,
-    /// Purchases that are under way or whose answer was lost, by the Service they are for; shared blocks are for none.
+    bought: Vec<Bought>,
+    /// Purchases that are under way or whose answer was lost, by the Service that needs one.
     buying: BTreeMap<String, Timestamp>,
     /// Blocks that are to go: nobody gets an address of them any more.
     ending: BTreeMap<String, Timestamp>,
-    /// Blocks of the network that are not this cluster's, as they were read.
-    strangers: BTreeMap<String, (IpBlock, Timestamp)>,
     /// Services and blocks that somebody is working on.
     working: BTreeSet<String>,
-    /// When something was done to blocks last.
-    touched: BTreeMap<String, Timestamp>,
+    /// When something was done to blocks last, and in which status they were before.
+    touched: BTreeMap<String, (Timestamp, BlockStatus)>,
     /// The addresses that Services were given.
     pub given: BTreeMap<String, IpAddr>,
     /// Since when blocks have been without their Service, by ID.
     pub orphans: BTreeMap<String, Timestamp>,
     /// Whether all tags exist.
     pub tagged: bool,
+}
+
+/// A block that was bought, as it was read last.
+struct Bought {
+    block: IpBlock,
+    at: Timestamp,
+    read: Timestamp,
 }
 
 /// Somebody works on a Service or block, until this is dropped.
@@ -57,6 +60,27 @@ pub(super) struct Working<'a> {
 impl Drop for Working<'_> {
     fn drop(&mut self) {
         self.ledger.notes().working.remove(&self.what);
+    }
+}
+
+/// A purchase that was noted and not sent. Forgotten when this is dropped.
+pub(super) struct Purchase<'a> {
+    ledger: &'a Ledger,
+    whose: Option<String>,
+}
+
+impl Purchase<'_> {
+    /// It is sent: from now on it is only known not to have come about when that is known.
+    pub fn sent(mut self) {
+        self.whose = None;
+    }
+}
+
+impl Drop for Purchase<'_> {
+    fn drop(&mut self) {
+        if let Some(whose) = &self.whose {
+            self.ledger.notes().not_buying(whose);
+        }
     }
 }
 
@@ -77,36 +101,63 @@ impl Ledger {
 
     /// Begins to work on a block that was seen at this moment; nothing when somebody does already, or did something to it
     /// since: what is to be done now can only be seen in a new look.
-    pub fn begin_as_seen(&self, block: &IpBlock, seen: Timestamp) -> Option<Working<'_>> {
-        let is_stale = self.notes().touched.get(&block.id).is_some_and(|at| *at >= seen);
-        if is_stale { None } else { self.begin(&block.id) }
+    pub fn begin_as_seen(&self, block: &IpBlock, seen: Timestamp, now: Timestamp) -> Option<Working<'_>> {
+        let mut notes = self.notes();
+        let is_stale = notes.touched.get(&block.id).is_some_and(|(at, _)| *at >= seen);
+        if is_stale || !notes.working.insert(block.id.clone()) {
+            return None;
+        }
+        notes.touch(block, now);
+        Some(Working {
+            ledger: self,
+            what: block.id.clone(),
+        })
+    }
+
+    /// The purchase that was noted for this Service.
+    pub fn purchase(&self, whose: &str) -> Purchase<'_> {
+        Purchase {
+            ledger: self,
+            whose: Some(whose.to_owned()),
+        }
     }
 }
 
 impl Notes {
-    /// The blocks that were bought and that a list lacks. Forgets what is too old to matter.
-    pub fn unseen(&mut self, listed: &[IpBlock], clock: &Clock) -> Vec<IpBlock> {
+    /// The blocks that were bought and that a list lacks, and when they were read last. Forgets what is too old to matter.
+    pub fn unseen(&mut self, listed: &[IpBlock], clock: &Clock) -> Vec<(IpBlock, Timestamp)> {
         let is_listed = |id: &str| listed.iter().any(|block| block.id == id);
-        self.bought.retain(|(_, at)| clock.since(*at) < LIST_LAG);
+        self.bought.retain(|bought| clock.since(bought.at) < LIST_LAG);
         self.buying.retain(|_, at| clock.since(*at) < LIST_LAG);
         self.ending
             .retain(|id, at| is_listed(id) || clock.since(*at) < LIST_LAG);
-        self.strangers.retain(|_, (_, at)| clock.since(*at) < STRANGER);
-        self.touched.retain(|_, at| clock.since(*at) < LIST_LAG);
-        let unseen = self.bought.iter().filter(|(bought, _)| !is_listed(&bought.id));
-        unseen.map(|(bought, _)| bought.clone()).collect()
+        self.touched.retain(|_, (at, _)| clock.since(*at) < LIST_LAG);
+        let unseen = self.bought.iter().filter(|bought| !is_listed(&bought.block.id));
+        unseen.map(|bought| (bought.block.clone(), bought.read)).collect()
     }
 
-    /// The blocks as this process knows them: those that are to go bear the mark, whatever the list says.
-    pub fn as_known(&self, blocks: &[IpBlock]) -> Vec<IpBlock> {
+    /// The blocks that were seen at this moment as this process knows them: those that it bought and that were not seen are
+    /// among them, those that it has moved since, or somebody works on, are on their way, and those that are to go bear the
+    /// mark.
+    pub fn as_known(&self, blocks: &[IpBlock], seen: Timestamp) -> Vec<IpBlock> {
         let known = |block: &IpBlock| {
             let mut known = block.clone();
             if self.is_ending(&block.id) && !tags::is_marked(block) {
                 known.tags = tags::marked(block);
             }
+            let was_moved = |(at, before): &(Timestamp, BlockStatus)| *at >= seen && block.status == *before;
+            if self.working.contains(&block.id) || self.touched.get(&block.id).is_some_and(was_moved) {
+                known.status = match &block.status {
+                    BlockStatus::Unassigned => BlockStatus::Assigning,
+                    BlockStatus::ErrorAssigning | BlockStatus::ErrorUnassigning => BlockStatus::Unassigning,
+                    other => other.clone(),
+                };
+            }
             known
         };
-        blocks.iter().map(known).collect()
+        let bought = self.bought.iter().map(|bought| &bought.block);
+        let unseen = bought.filter(|bought| !blocks.iter().any(|block| block.id == bought.id));
+        blocks.iter().chain(unseen).map(known).collect()
     }
 
     /// A purchase begins, or its answer was lost.
@@ -119,10 +170,22 @@ impl Notes {
         self.buying.remove(whose);
     }
 
-    /// A block was bought.
-    pub fn bought(&mut self, whose: &str, block: &IpBlock, now: Timestamp) {
+    /// A block was bought. It is on its way until it was looked at.
+    pub fn bought(&mut self, whose: &str, block: IpBlock, now: Timestamp) {
         self.buying.remove(whose);
-        self.bought.push((block.clone(), now));
+        let status = BlockStatus::Creating;
+        self.bought.push(Bought {
+            block: IpBlock { status, ..block },
+            at: now,
+            read: now,
+        });
+    }
+
+    /// A block that was bought and that lists lack was looked at.
+    pub fn reread(&mut self, block: &IpBlock, now: Timestamp) {
+        for bought in self.bought.iter_mut().filter(|bought| bought.block.id == block.id) {
+            (bought.block, bought.read) = (block.clone(), now);
+        }
     }
 
     /// How long it may still take until it is known whether a block was bought for this Service; nothing when it is known.
@@ -131,26 +194,16 @@ impl Notes {
         LIST_LAG.checked_sub(clock.since(*at)).filter(|left| !left.is_zero())
     }
 
-    /// The shared block that was bought a short time ago and that whoever read these blocks has not seen.
-    pub fn unseen_shared(&self, seen: &[IpBlock]) -> Option<&IpBlock> {
-        let bought = self.bought.iter().map(|(bought, _)| bought);
-        bought
-            .filter(|bought| tags::is_shared(bought))
-            .find(|bought| !seen.iter().any(|block| block.id == bought.id))
-    }
-
-    /// How many blocks there may be for other Services beyond those that were seen: bought meanwhile, or being bought.
-    pub fn coming(&self, whose: &str, seen: &[IpBlock]) -> usize {
-        let is_seen = |id: &str| seen.iter().any(|block| block.id == id);
-        let bought = self.bought.iter().filter(|(bought, _)| !is_seen(&bought.id)).count();
+    /// How many blocks other Services are buying, beyond their own that were seen.
+    pub fn buying_others(&self, whose: &str, seen: &[IpBlock]) -> usize {
         let has_one = |key: &str| seen.iter().any(|block| tags::owner(block).as_deref() == Some(key));
         let buying = self.buying.keys().filter(|key| *key != whose && !has_one(key));
-        bought + buying.count()
+        buying.count()
     }
 
     /// Something was done to a block.
     pub fn touch(&mut self, block: &IpBlock, now: Timestamp) {
-        self.touched.insert(block.id.clone(), now);
+        self.touched.insert(block.id.clone(), (now, block.status.clone()));
     }
 
     /// From now on nobody gets an address of the block.
@@ -170,18 +223,8 @@ impl Notes {
 
     /// Forgets a block that is given back, or is not ours any more.
     pub fn forget(&mut self, id: &str) {
-        self.bought.retain(|(bought, _)| bought.id != id);
+        self.bought.retain(|bought| bought.block.id != id);
         self.orphans.remove(id);
-    }
-
-    /// Somebody else's block as it was read a short time ago.
-    pub fn stranger(&self, id: &str) -> Option<IpBlock> {
-        self.strangers.get(id).map(|(block, _)| block.clone())
-    }
-
-    /// Takes note of somebody else's block.
-    pub fn met(&mut self, block: &IpBlock, now: Timestamp) {
-        self.strangers.insert(block.id.clone(), (block.clone(), now));
     }
 }
 
@@ -204,18 +247,41 @@ mod tests {
     async fn what_was_bought_is_known_until_every_list_must_show_it() {
         let (clock, mut notes) = (clock(), Notes::default());
         notes.buy("default/web", clock.now());
-        assert_eq!(notes.coming("default/other", &[]), 1);
+        assert_eq!(notes.buying_others("default/other", &[]), 1);
         assert_eq!(notes.doubt("default/web", &clock), Some(LIST_LAG));
-        notes.bought("default/web", &block("a"), clock.now());
-        assert_eq!(
-            (notes.doubt("default/web", &clock), notes.coming("default/other", &[])),
-            (None, 1)
-        );
-        // Whoever read the blocks before it was bought still counts it, although somebody else has seen it.
+        notes.bought("default/web", block("a"), clock.now());
+        assert_eq!(notes.doubt("default/web", &clock), None);
+        assert_eq!(notes.buying_others("default/other", &[]), 0);
+        let known = |notes: &Notes, listed: &[IpBlock]| {
+            let known = notes.as_known(listed, clock.now());
+            known.into_iter().map(|it| (it.id, it.status)).collect::<Vec<_>>()
+        };
+        let new = vec![("a".to_owned(), BlockStatus::Creating)];
+        assert_eq!(known(&notes, &[]), new, "lists lack it");
+        clock.advance(Duration::from_secs(1));
+        let mut read = block("a");
+        read.status = BlockStatus::Unassigned;
+        notes.reread(&read, clock.now());
+        assert_eq!(notes.unseen(&[], &clock), [(read.clone(), clock.now())]);
         assert_eq!(notes.unseen(&[block("a")], &clock), []);
-        assert_eq!((notes.coming("", &[]), notes.coming("", &[block("a")])), (1, 0));
+        // Whoever read the blocks before it was bought still counts it, although somebody else has seen it.
+        let there = vec![("a".to_owned(), BlockStatus::Unassigned)];
+        assert_eq!((known(&notes, &[]), known(&notes, &[read])), (there.clone(), there));
         clock.advance(LIST_LAG);
-        assert_eq!((notes.unseen(&[], &clock), notes.coming("", &[])), (vec![], 0));
+        assert_eq!((notes.unseen(&[], &clock), known(&notes, &[])), (vec![], vec![]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_purchase_that_was_not_sent_is_forgotten() {
+        let (clock, ledger) = (clock(), Ledger::default());
+        let noted = || {
+            ledger.notes().buy("a", clock.now());
+            ledger.purchase("a")
+        };
+        drop(noted());
+        assert_eq!(ledger.notes().doubt("a", &clock), None);
+        noted().sent();
+        assert_eq!(ledger.notes().doubt("a", &clock), Some(LIST_LAG));
     }
 
     #[tokio::test(start_paused = true)]
@@ -224,8 +290,8 @@ mod tests {
         notes.end("a", clock.now());
         clock.advance(2 * LIST_LAG);
         notes.unseen(&[block("a")], &clock);
-        assert!(tags::is_marked(&notes.as_known(&[block("a")])[0]));
-        assert!(!tags::is_marked(&notes.as_known(&[block("b")])[0]));
+        assert!(tags::is_marked(&notes.as_known(&[block("a")], clock.now())[0]));
+        assert!(!tags::is_marked(&notes.as_known(&[block("b")], clock.now())[0]));
         notes.unseen(&[], &clock);
         assert!(!notes.is_ending("a"));
     }
@@ -243,14 +309,37 @@ mod tests {
     async fn what_was_seen_before_something_was_done_to_a_block_is_no_reason_to_do_more() {
         let (clock, ledger) = (clock(), Ledger::default());
         let seen = clock.now();
-        assert!(ledger.begin_as_seen(&block("a"), seen).is_some());
-        ledger.notes().touch(&block("a"), clock.now());
-        assert!(ledger.begin_as_seen(&block("a"), seen).is_none());
-        assert!(ledger.begin_as_seen(&block("b"), seen).is_some());
+        let free = IpBlock {
+            status: BlockStatus::Unassigned,
+            ..block("a")
+        };
+        let begin = |block: &IpBlock, seen| ledger.begin_as_seen(block, seen, clock.now()).is_some();
+        let status = |block: &IpBlock, seen| {
+            ledger.notes().as_known(std::slice::from_ref(block), seen)[0]
+                .status
+                .clone()
+        };
+        assert!(begin(&free, seen));
+        assert!(!begin(&free, seen));
+        assert!(begin(&block("b"), seen));
+        assert_eq!(status(&free, seen), BlockStatus::Assigning);
+        let assigned = IpBlock {
+            status: BlockStatus::Assigned,
+            ..free.clone()
+        };
+        assert_eq!(
+            status(&assigned, seen),
+            BlockStatus::Assigned,
+            "whoever saw that saw it later"
+        );
         clock.advance(Duration::from_secs(1));
-        assert!(ledger.begin_as_seen(&block("a"), clock.now()).is_some());
+        assert_eq!(status(&free, clock.now()), BlockStatus::Unassigned, "it was in vain");
+        let working = ledger.begin("a");
+        assert_eq!(status(&free, clock.now()), BlockStatus::Assigning, "somebody is at it");
+        drop(working);
+        assert!(begin(&free, clock.now()));
         clock.advance(LIST_LAG);
         ledger.notes().unseen(&[], &clock);
-        assert!(ledger.begin_as_seen(&block("a"), seen).is_some(), "not kept for ever");
+        assert!(begin(&free, seen), "not kept for ever");
     }
 }

@@ -32,23 +32,22 @@ pub(super) fn blocks_on(network: &PublicNetwork, ours: &[IpBlock]) -> usize {
     there.count() + coming.count()
 }
 
-/// Where a block for the Service is to be bought, if a network that `has` so many blocks can take it. Asked before
-/// anything is.
-pub(super) fn place(
-    config: &Config,
-    service: &Service,
-    network: &PublicNetwork,
-    has: usize,
-) -> Result<String, CloudError> {
-    let id = &network.id;
+/// Whether a network that `has` so many blocks takes another one. Asked before anything is bought.
+pub(super) fn has_room(network: &PublicNetwork, has: usize) -> Result<(), CloudError> {
     check(network)?;
     if has >= MOST_BLOCKS {
         let text = format!(
-            "public network {id} has {has} IP blocks, and takes {MOST_BLOCKS}: delete a service with a load balancer, or \
-             share blocks (shareIPBlocks)"
+            "public network {} has {has} IP blocks, and takes {MOST_BLOCKS}: delete a service with a load balancer, or \
+             share blocks (shareIPBlocks)",
+            network.id
         );
         return Err(CloudError::new(Class::Conflict, text));
     }
+    Ok(())
+}
+
+/// Where a block for the Service is to be bought: where the network is.
+pub(super) fn place(config: &Config, service: &Service, network: &PublicNetwork) -> Result<String, CloudError> {
     let annotation = service.annotations.get(&config.annotation_ip_location);
     let asked = config
         .location
@@ -63,8 +62,8 @@ pub(super) fn place(
         Some(asked) if network.location.is_empty() || asked.eq_ignore_ascii_case(&network.location) => Ok(asked),
         Some(asked) => {
             let text = format!(
-                "public network {id} is in {}, where a block of {asked} cannot be used",
-                network.location
+                "public network {} is in {}, where a block of {asked} cannot be used",
+                network.id, network.location
             );
             Err(CloudError::new(Class::Invalid, text))
         }
@@ -129,25 +128,24 @@ mod tests {
                 Err("public network net is in ASH, where a block of PHX cannot be used"),
             ),
         ] {
-            let place = place(&config, service, &network(0), 0).map_err(|error| error.to_string());
+            let place = place(&config, service, &network(0)).map_err(|error| error.to_string());
             assert_eq!(place.as_deref().map_err(String::as_str), expected);
         }
         let nowhere = PublicNetwork {
             location: String::new(),
             ..network(0)
         };
-        let error = place(&config(None), &plain, &nowhere, 0).unwrap_err();
+        let error = place(&config(None), &plain, &nowhere).unwrap_err();
         assert_eq!(error.to_string(), "no location specified, cannot proceed");
     }
 
     #[test]
     fn a_full_network_is_told_before_anything_is_bought() {
-        let (config, plain) = (config(None), Service::default());
-        let place = |network: &PublicNetwork, ours: &[IpBlock]| {
-            super::place(&config, &plain, network, blocks_on(network, ours)).map_err(|error| error.to_string())
+        let room = |network: &PublicNetwork, ours: &[IpBlock]| {
+            has_room(network, blocks_on(network, ours)).map_err(|error| error.to_string())
         };
-        assert!(place(&network(9), &[]).is_ok());
-        let full = place(&network(10), &[]).unwrap_err();
+        assert!(room(&network(9), &[]).is_ok());
+        let full = room(&network(10), &[]).unwrap_err();
         assert!(
             full.starts_with("public network net has 10 IP blocks, and takes 10"),
             "{full}"
@@ -158,16 +156,16 @@ mod tests {
             status: BlockStatus::Unassigned,
             ..IpBlock::default()
         };
-        assert!(place(&network(9), std::slice::from_ref(&coming)).is_err());
+        assert!(room(&network(9), std::slice::from_ref(&coming)).is_err());
         let elsewhere = IpBlock {
             assigned_resource_id: Some("other".to_owned()),
             ..coming
         };
-        assert!(place(&network(9), &[elsewhere]).is_ok());
+        assert!(room(&network(9), &[elsewhere]).is_ok());
         let ending = PublicNetwork {
             status: "DELETING".to_owned(),
             ..network(0)
         };
-        assert!(place(&ending, &[]).is_err());
+        assert!(room(&ending, &[]).is_err());
     }
 }

@@ -167,6 +167,15 @@ impl World {
         self.asked("POST", "/ips/v1/ip-blocks")
     }
 
+    /// How many of these purchases came about, or may have: what the cloud refused did not.
+    pub fn sold(&self) -> usize {
+        let requests = self.sim.front().requests();
+        let bought = requests
+            .iter()
+            .filter(|it| it.method == "POST" && it.path == "/ips/v1/ip-blocks");
+        bought.filter(|it| it.status.is_none_or(|status| status < 400)).count()
+    }
+
     /// The messages of the warnings about a Service.
     pub fn warnings(&self, name: &str) -> Vec<String> {
         let about = |(reason, object, message): (String, String, String)| {

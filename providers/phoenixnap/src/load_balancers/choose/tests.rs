@@ -60,6 +60,7 @@ struct World {
     taken: Vec<&'static str>,
     share: bool,
     ahead: usize,
+    buying: usize,
 }
 
 impl Default for World {
@@ -73,6 +74,7 @@ impl Default for World {
             taken: Vec::new(),
             share: false,
             ahead: 0,
+            buying: 0,
         }
     }
 }
@@ -86,6 +88,7 @@ enum Short {
     Assign(String),
     Withdraw(String),
     Wait(String),
+    Queue,
     Buy,
 }
 
@@ -123,6 +126,8 @@ impl World {
             taken: &taken,
             share: self.share,
             ahead: self.ahead,
+            buying: self.buying,
+            block_room: 13,
         });
         let choice = choice.map_err(|error| error.to_string())?;
         let step = match choice.step {
@@ -135,6 +140,7 @@ impl World {
             Step::Assign(block) => Short::Assign(block.id.clone()),
             Step::Withdraw(block) => Short::Withdraw(block.id.clone()),
             Step::Wait(block) => Short::Wait(block.id.clone()),
+            Step::Queue => Short::Queue,
             Step::Buy => Short::Buy,
         };
         Ok((step, choice.spares.iter().map(|block| block.id.clone()).collect()))
@@ -442,13 +448,45 @@ fn a_block_is_bought_beside_those_that_come_for_others() {
     assert_eq!(waiting(99, &[shared("a", "", BlockStatus::Creating)]).step(), wait("a"));
     // A full network takes no more: what comes is waited for, and nothing bought.
     let mut full = waiting(99, &[five("a", BlockStatus::Assigning)]);
-    full.more = (0..9)
-        .map(|n| NetworkBlock {
-            id: format!("m{n}"),
-            cidr: format!("198.51.100.{}/29", n * 8),
-        })
-        .collect();
+    full.more = nine();
     assert_eq!(full.step(), wait("a"));
+}
+
+/// Blocks of a network that takes one more.
+fn nine() -> Vec<NetworkBlock> {
+    let cidr = |n| format!("198.51.100.{}/29", n * 8);
+    let block = |n| NetworkBlock {
+        id: format!("m{n}"),
+        cidr: cidr(n),
+    };
+    (0..9).map(block).collect()
+}
+
+#[test]
+fn what_others_are_buying_is_waited_for_like_what_comes() {
+    let waiting = |ahead, buying| World {
+        share: true,
+        ahead,
+        buying,
+        ..World::default()
+    };
+    assert_eq!(waiting(12, 1).step(), Ok(Short::Queue), "a block has thirteen");
+    assert_eq!(waiting(13, 1).step(), Ok(Short::Buy));
+    assert_eq!(waiting(25, 2).step(), Ok(Short::Queue));
+    let mut beside = waiting(17, 1);
+    beside.blocks.push(shared("a", "203.0.113.0/29", BlockStatus::Creating));
+    assert_eq!(
+        beside.step(),
+        Ok(Short::Wait("a".to_owned())),
+        "five of one and thirteen of the other"
+    );
+    beside.ahead = 18;
+    assert_eq!(beside.step(), Ok(Short::Buy));
+    let mut full = waiting(99, 1);
+    full.more = nine();
+    assert_eq!(full.step(), Ok(Short::Queue));
+    full.share = false;
+    assert_eq!(full.step(), Ok(Short::Buy), "nobody shares what others buy");
 }
 
 #[test]

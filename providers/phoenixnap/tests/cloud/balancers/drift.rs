@@ -143,7 +143,7 @@ async fn an_hour_without_rights_releases_nothing_and_ends_well() {
         minutes(15).await;
         assert!(world.service("going").is_none());
         assert_eq!(
-            (world.blocks().len(), world.ingress("web"), world.bought()),
+            (world.blocks().len(), world.ingress("web"), world.sold()),
             (2, address, 3),
             "{status}"
         );

@@ -150,6 +150,69 @@ async fn an_api_that_wants_to_be_left_alone_keeps_nobody_from_an_address_that_is
     assert_eq!(world.bought(), 1);
 }
 
+/// A slow purchase keeps nobody from the next one.
+#[tokio::test(start_paused = true)]
+async fn those_who_need_a_shared_block_each_buy_at_the_same_time() {
+    let world = world(
+        Settings::default(),
+        json!({"shareIPBlocks": true, "ipBlockSize": "/30"}),
+    );
+    let ran = world.run(FOUR);
+    seconds(30).await;
+    let ms = u64::try_from(SLOW.as_millis()).unwrap();
+    let purchases = Fault::new(Action::Delay { ms }).on("POST", "/ips/v1/ip-blocks$");
+    world.fault(purchases.always());
+    let names = ["a", "b", "c"];
+    for name in names {
+        world.add_service(name, &json!({}));
+    }
+    let took = served(&world, &names).await;
+    assert!(took.iter().all(|took| (SLOW..2 * SLOW).contains(took)), "{took:?}");
+    assert_eq!((world.bought(), world.blocks().len()), (3, 3));
+    ran.end().await.unwrap();
+}
+
+/// The only worker goes on with others, and a wait of a few seconds is nothing to tell anybody.
+#[tokio::test(start_paused = true)]
+async fn who_is_to_look_again_in_a_moment_keeps_no_worker() {
+    let world = world(Settings::default(), json!({"shareIPBlocks": true}));
+    world.add_block("203.0.113.64/28", "x", &json!({"tags": []}));
+    let asks = |address: &str| json!({"spec": {"loadBalancerIP": address}});
+    let _ran = world.run(&[]);
+    world.add_service("first", &asks("203.0.113.66"));
+    world.until_served(&["first"]).await;
+    let wait = Fault::status(429).header("retry-after", "4");
+    world.fault(wait.on("GET", "/ips/v1/ip-blocks$"));
+    world.add_service("waits", &json!({}));
+    seconds(2).await;
+    world.add_service("asks", &asks("203.0.113.67"));
+    seconds(1).await;
+    assert_eq!(
+        world.ingress("asks"),
+        ["203.0.113.67"],
+        "it had to wait for the other one"
+    );
+    assert!(world.ingress("waits").is_empty());
+    world.until_served(&["waits"]).await;
+    assert!(world.warnings("waits").is_empty(), "{:?}", world.warnings("waits"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whose_a_block_is_that_many_ask_for_is_asked_once() {
+    let world = world(Settings::default(), json!({"shareIPBlocks": true}));
+    let id = world.add_block("203.0.113.64/28", "x", &json!({"tags": []}));
+    let _ran = world.run(FOUR);
+    seconds(30).await;
+    let names = ["a", "b", "c", "d"];
+    for (n, name) in names.iter().enumerate() {
+        let address = format!("203.0.113.{}", 66 + n);
+        world.add_service(name, &json!({"spec": {"loadBalancerIP": address}}));
+    }
+    served(&world, &names).await;
+    assert_eq!(world.asked("GET", &format!("/ips/v1/ip-blocks/{id}")), 1);
+    assert_eq!(world.bought(), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn those_who_share_a_block_buy_one_together() {
     let world = world(Settings::default(), json!({"shareIPBlocks": true}));
