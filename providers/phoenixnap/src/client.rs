@@ -134,6 +134,11 @@ impl PnapClient {
         }
     }
 
+    /// Whether calls fail at once where the API asks to be left alone.
+    pub fn leaves_waiting(&self) -> bool {
+        self.leaves_waiting
+    }
+
     /// From now on counts each call in `cloud_provider_calls_total` and times it in
     /// `cloud_provider_call_duration_seconds`, under its operation's name.
     pub fn measure(&self, metrics: &Registry) {

@@ -400,14 +400,16 @@ pub async fn all_services(subject: &Subject, figures: &mut Figures) {
 
 /// New nodes while the cloud throttles.
 pub async fn throttled_nodes(subject: &Subject, count: usize, figures: &mut Figures) {
-    let mut took = [0.0, 0.0];
+    let mut took = [f64::INFINITY; 2];
     let mut early = 0;
-    for (took, throttle) in took.iter_mut().zip([0, 5]) {
-        let world = World::new(subject, count, false).await;
-        world.cloud.throttle(throttle);
-        let manager = world.start("manager", &[]);
-        *took = world.initialised(&manager).await.as_secs_f64();
-        early += world.cloud.throttled().too_early.len();
+    for _ in 0..TRIES {
+        for (took, throttle) in took.iter_mut().zip([0, 5]) {
+            let world = World::new(subject, count, false).await;
+            world.cloud.throttle(throttle);
+            let manager = world.start("manager", &[]);
+            *took = took.min(world.initialised(&manager).await.as_secs_f64());
+            early += world.cloud.throttled().too_early.len();
+        }
     }
     let most = Bound::AtMost(1.5 * took[0]);
     figures.add(

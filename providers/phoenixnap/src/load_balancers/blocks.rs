@@ -8,6 +8,7 @@ use cloud_provider::CloudError;
 use cloud_provider::data::Service;
 use cloud_provider::fresh::Fresh;
 use jiff::Timestamp;
+use kit::Class;
 
 use super::publish::addresses_of;
 use super::{PnapLoadBalancers, Running, holds_one, tags};
@@ -24,6 +25,8 @@ const JUST_NOW: Duration = Duration::from_millis(800);
 const NETWORK: Duration = Duration::from_secs(10);
 /// For how long the block of somebody else stays as it was seen.
 const STRANGER: Duration = Duration::from_mins(1);
+/// A wait of up to so long that the API asks for is nothing to tell anybody.
+const NOTHING_TO_TELL: Duration = Duration::from_mins(1);
 /// How long somebody waits for another one's look before having one of his own.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -95,7 +98,8 @@ impl PnapLoadBalancers {
         self.network_since(&self.0.client, Duration::ZERO).await
     }
 
-    /// Blocks and network, no older than this. Where the API asks to be left alone for a moment, so long is waited for them.
+    /// Blocks and network, no older than this. Where the API asks to be left alone for a while, it is waited for like
+    /// anything else that is under way.
     pub(super) async fn look(&self, running: &Running, age: Age) -> Result<View, CloudError> {
         let client = self.0.client.leave_waiting();
         let (of_blocks, of_network) = match age {
@@ -109,7 +113,9 @@ impl PnapLoadBalancers {
             self.network_since(&client, of_network)
         );
         let (blocks, network) = looked.map_err(|error| match error.after() {
-            Some(after) if after <= LATELY => CloudError::pending("the API wants to be left alone for a moment", after),
+            Some(after) if after <= NOTHING_TO_TELL => {
+                CloudError::pending("the API wants to be left alone for a moment", after)
+            }
             _ => error,
         })?;
         Ok(View {
@@ -140,7 +146,7 @@ impl PnapLoadBalancers {
     ) -> Result<Vec<IpBlock>, CloudError> {
         let since = running.context.clock.now() - age;
         let ours = tags::cluster(&running.cluster);
-        let listed = self.0.looks.blocks.get(age, client.ip_blocks(&ours)).await;
+        let listed = ask(&self.0.looks.blocks, age, client, || client.ip_blocks(&ours)).await;
         let mut blocks = listed
             .map(Arc::unwrap_or_clone)
             .map_err(|error| CloudError::new(error.class(), "unable to retrieve IP reservations").because(error))?;
@@ -150,9 +156,10 @@ impl PnapLoadBalancers {
                 blocks.push(bought);
                 continue;
             }
+            let asked = running.context.clock.now();
             match client.ip_block(&bought.id).await {
                 Ok(block) if block.bears(&ours) => {
-                    running.ledger.notes().reread(&block, running.context.clock.now());
+                    running.ledger.notes().reread(&block, asked);
                     blocks.push(block);
                 }
                 Ok(block) => running.ledger.notes().forget(&block.id),
@@ -169,7 +176,7 @@ impl PnapLoadBalancers {
 
     async fn network_since(&self, client: &PnapClient, age: Duration) -> Result<Arc<PublicNetwork>, CloudError> {
         let id = self.0.settings.as_ref().map_or("", |settings| &settings.network);
-        let network = self.0.looks.network.get(age, client.public_network(id)).await;
+        let network = ask(&self.0.looks.network, age, client, || client.public_network(id)).await;
         network.map_err(|error| {
             CloudError::new(error.class(), format!("unable to look at public network {id}")).because(error)
         })
@@ -229,5 +236,20 @@ impl PnapLoadBalancers {
         }
         running.ledger.notes().tagged = true;
         Ok(())
+    }
+}
+
+/// What is known, or what the answer is. Whoever can wait does, also where somebody who asked for both left that to others.
+async fn ask<T, F: Future<Output = Result<T, PnapError>>>(
+    known: &Fresh<T, PnapError>,
+    age: Duration,
+    client: &PnapClient,
+    question: impl Fn() -> F,
+) -> Result<Arc<T>, PnapError> {
+    match known.get(age, question()).await {
+        Err(error) if !client.leaves_waiting() && matches!(error.class(), Class::Throttled { .. }) => {
+            known.now(question()).await
+        }
+        answer => answer,
     }
 }

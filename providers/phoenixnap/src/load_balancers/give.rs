@@ -13,6 +13,7 @@ use super::blocks::{Age, View};
 use super::buy::may_buy;
 use super::choose::{Choice, Seen, Step, Write, choose, is_ipv6_only};
 use super::ledger::Notes;
+use super::network::MOST_BLOCKS;
 use super::publish::{addresses_of, granted};
 use super::{PnapLoadBalancers, Running, SOON, moving, needs_address, network, tags, wants_address};
 use crate::client::{IpBlock, TagValue};
@@ -26,9 +27,12 @@ impl PnapLoadBalancers {
         service: &Service,
         view: &View,
     ) -> Result<Option<IpAddr>, CloudError> {
-        let (own, strangers): (Vec<IpBlock>, Vec<IpBlock>) = self
-            .strangers(running, service, view)
-            .await?
+        let strangers = match self.strangers(running, service, view).await {
+            // It may be gone since.
+            Err(error) if view.age != Age::New && !error.class().is_temporary() => return Ok(None),
+            strangers => strangers?,
+        };
+        let (own, strangers): (Vec<IpBlock>, Vec<IpBlock>) = strangers
             .into_iter()
             .partition(|block| block.bears(&tags::cluster(&running.cluster)));
         let seen = [&view.blocks[..], &own].concat();
@@ -57,14 +61,18 @@ impl PnapLoadBalancers {
                 buying,
                 block_room: room_of(config.ip_block_size),
             });
+            let has = network::blocks_on(&view.network, &blocks) + buying;
             let chosen = chosen.and_then(|choice| {
                 if choice.step == Step::Buy {
                     may_buy(&notes, service, &running.context.clock)?;
-                    network::has_room(&view.network, network::blocks_on(&view.network, &blocks) + buying)?;
+                    network::has_room(&view.network, has)?;
+                    network::place(config, service, &view.network)?;
                 }
                 Ok(choice)
             });
-            if !settles(view.age, &chosen) {
+            // Nobody who has an address is to lose it, nor a last place to be sold twice, over an old view.
+            let delicate = !service.ingress.is_empty() || has + 1 >= MOST_BLOCKS;
+            if !settles(view.age, &chosen, delicate) {
                 return Ok(None);
             }
             let choice = chosen?;
@@ -72,7 +80,10 @@ impl PnapLoadBalancers {
                 // From here on nobody else gets it.
                 Step::Use { address, .. } | Step::Stay { address, .. } => {
                     notes.given.insert(service.key(), *address);
-                    notes.not_buying(&service.key());
+                    // A shared one may still come to light, for others.
+                    if !share {
+                        notes.not_buying(&service.key());
+                    }
                 }
                 // From here on nobody buys one instead of waiting for it.
                 Step::Buy => notes.buy(&service.key(), running.context.clock.now()),
@@ -167,10 +178,12 @@ impl PnapLoadBalancers {
 }
 
 /// Whether a view of this age is a reason to do, or to tell, what was chosen from it.
-fn settles(age: Age, chosen: &Result<Choice<'_>, CloudError>) -> bool {
+fn settles(age: Age, chosen: &Result<Choice<'_>, CloudError>, delicate: bool) -> bool {
     match (age, chosen) {
         (Age::Lately, chosen) => chosen.as_ref().is_ok_and(Choice::gives),
-        (Age::JustNow, Ok(choice)) => choice.is_harmless(),
+        (Age::JustNow, Ok(choice)) => {
+            choice.is_harmless() && !(delicate && matches!(choice.step, Step::Assign(_) | Step::Buy))
+        }
         (Age::JustNow, Err(error)) => error.is_pending(),
         (Age::New, _) => true,
     }
@@ -245,4 +258,51 @@ fn addresses_of_others(running: &Running, notes: &Notes, service: &Service) -> B
     let theirs = others.flat_map(|other| granted(running.publisher.names(), other));
     let given = notes.given.iter().filter(|(other, _)| **other != key);
     theirs.chain(given.map(|(_, address)| *address)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_older_a_view_the_less_is_done_about_it() {
+        let block = IpBlock::default();
+        let address = IpAddr::from([203, 0, 113, 10]);
+        let write = Write::Address;
+        let failed = || Err(CloudError::new(Class::Conflict, "no"));
+        let pending = || Err(CloudError::pending("not yet", Duration::from_secs(1)));
+        let step = |step| {
+            Ok(Choice {
+                step,
+                spares: Vec::new(),
+            })
+        };
+        let spare = Ok(Choice {
+            step: Step::Use { address, write },
+            spares: vec![&block],
+        });
+        // Whether it is settled lately, just now, and just now where care must be taken.
+        for (chosen, expected) in [
+            (step(Step::Use { address, write }), (true, true, true)),
+            (step(Step::Wait(&block)), (false, true, true)),
+            (step(Step::Queue), (false, true, true)),
+            (step(Step::Assign(&block)), (false, true, false)),
+            (step(Step::Buy), (false, true, false)),
+            (step(Step::Withdraw(&block)), (false, false, false)),
+            (step(Step::Stay { address, block: &block }), (false, false, false)),
+            (spare, (false, false, false)),
+            (pending(), (false, true, true)),
+            (failed(), (false, false, false)),
+        ] {
+            let settled = (
+                settles(Age::Lately, &chosen, false),
+                settles(Age::JustNow, &chosen, false),
+                settles(Age::JustNow, &chosen, true),
+            );
+            assert_eq!(settled, expected, "{chosen:?}");
+            assert!(settles(Age::New, &chosen, true), "{chosen:?}");
+        }
+    }
 }

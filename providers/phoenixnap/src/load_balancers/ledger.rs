@@ -34,8 +34,8 @@ pub(super) struct Notes {
     ending: BTreeMap<String, Timestamp>,
     /// Services and blocks that somebody is working on.
     working: BTreeSet<String>,
-    /// When something was done to blocks last, and in which status they were before.
-    touched: BTreeMap<String, (Timestamp, BlockStatus)>,
+    /// When something was done to blocks last.
+    touched: BTreeMap<String, Timestamp>,
     /// The addresses that Services were given.
     pub given: BTreeMap<String, IpAddr>,
     /// Since when blocks have been without their Service, by ID.
@@ -103,7 +103,7 @@ impl Ledger {
     /// since: what is to be done now can only be seen in a new look.
     pub fn begin_as_seen(&self, block: &IpBlock, seen: Timestamp, now: Timestamp) -> Option<Working<'_>> {
         let mut notes = self.notes();
-        let is_stale = notes.touched.get(&block.id).is_some_and(|(at, _)| *at >= seen);
+        let is_stale = notes.touched.get(&block.id).is_some_and(|at| *at >= seen);
         if is_stale || !notes.working.insert(block.id.clone()) {
             return None;
         }
@@ -128,36 +128,41 @@ impl Notes {
     pub fn unseen(&mut self, listed: &[IpBlock], clock: &Clock) -> Vec<(IpBlock, Timestamp)> {
         let is_listed = |id: &str| listed.iter().any(|block| block.id == id);
         self.bought.retain(|bought| clock.since(bought.at) < LIST_LAG);
-        self.buying.retain(|_, at| clock.since(*at) < LIST_LAG);
+        // Whoever is still at it knows more than the clock.
+        let working = &self.working;
+        self.buying
+            .retain(|whose, at| working.contains(whose) || clock.since(*at) < LIST_LAG);
         self.ending
             .retain(|id, at| is_listed(id) || clock.since(*at) < LIST_LAG);
-        self.touched.retain(|_, (at, _)| clock.since(*at) < LIST_LAG);
+        self.touched.retain(|_, at| clock.since(*at) < LIST_LAG);
         let unseen = self.bought.iter().filter(|bought| !is_listed(&bought.block.id));
         unseen.map(|bought| (bought.block.clone(), bought.read)).collect()
     }
 
-    /// The blocks that were seen at this moment as this process knows them: those that it bought and that were not seen are
-    /// among them, those that it has moved since, or somebody works on, are on their way, and those that are to go bear the
-    /// mark.
+    /// The blocks that were seen at this moment as this process knows them: those that it bought are among them, as coming
+    /// unless they were looked at since, those that it assigns are on their way, and those that are to go bear the mark.
     pub fn as_known(&self, blocks: &[IpBlock], seen: Timestamp) -> Vec<IpBlock> {
-        let known = |block: &IpBlock| {
-            let mut known = block.clone();
-            if self.is_ending(&block.id) && !tags::is_marked(block) {
-                known.tags = tags::marked(block);
+        let is_moved = |id: &str| self.working.contains(id) || self.touched.get(id).is_some_and(|at| *at >= seen);
+        let known = |mut block: IpBlock| {
+            if self.is_ending(&block.id) && !tags::is_marked(&block) {
+                block.tags = tags::marked(&block);
             }
-            let was_moved = |(at, before): &(Timestamp, BlockStatus)| *at >= seen && block.status == *before;
-            if self.working.contains(&block.id) || self.touched.get(&block.id).is_some_and(was_moved) {
-                known.status = match &block.status {
-                    BlockStatus::Unassigned => BlockStatus::Assigning,
-                    BlockStatus::ErrorAssigning | BlockStatus::ErrorUnassigning => BlockStatus::Unassigning,
-                    other => other.clone(),
-                };
+            if block.status == BlockStatus::Unassigned && is_moved(&block.id) {
+                block.status = BlockStatus::Assigning;
             }
-            known
+            block
         };
-        let bought = self.bought.iter().map(|bought| &bought.block);
-        let unseen = bought.filter(|bought| !blocks.iter().any(|block| block.id == bought.id));
-        blocks.iter().chain(unseen).map(known).collect()
+        let is_seen = |bought: &&Bought| blocks.iter().any(|block| block.id == bought.block.id);
+        let unseen = self.bought.iter().filter(|bought| !is_seen(bought)).map(|bought| {
+            let block = bought.block.clone();
+            let status = if bought.read >= seen {
+                block.status.clone()
+            } else {
+                BlockStatus::Creating
+            };
+            IpBlock { status, ..block }
+        });
+        blocks.iter().cloned().chain(unseen).map(known).collect()
     }
 
     /// A purchase begins, or its answer was lost.
@@ -181,10 +186,11 @@ impl Notes {
         });
     }
 
-    /// A block that was bought and that lists lack was looked at.
-    pub fn reread(&mut self, block: &IpBlock, now: Timestamp) {
-        for bought in self.bought.iter_mut().filter(|bought| bought.block.id == block.id) {
-            (bought.block, bought.read) = (block.clone(), now);
+    /// A block that was bought and that lists lack was asked about at this moment.
+    pub fn reread(&mut self, block: &IpBlock, asked: Timestamp) {
+        let older = |bought: &&mut Bought| bought.block.id == block.id && bought.read <= asked;
+        for bought in self.bought.iter_mut().filter(older) {
+            (bought.block, bought.read) = (block.clone(), asked);
         }
     }
 
@@ -203,7 +209,7 @@ impl Notes {
 
     /// Something was done to a block.
     pub fn touch(&mut self, block: &IpBlock, now: Timestamp) {
-        self.touched.insert(block.id.clone(), (now, block.status.clone()));
+        self.touched.insert(block.id.clone(), now);
     }
 
     /// From now on nobody gets an address of the block.
@@ -266,7 +272,18 @@ mod tests {
         assert_eq!(notes.unseen(&[block("a")], &clock), []);
         // Whoever read the blocks before it was bought still counts it, although somebody else has seen it.
         let there = vec![("a".to_owned(), BlockStatus::Unassigned)];
-        assert_eq!((known(&notes, &[]), known(&notes, &[read])), (there.clone(), there));
+        assert_eq!(
+            (known(&notes, &[]), known(&notes, &[read.clone()])),
+            (there.clone(), there)
+        );
+        notes.reread(&block("a"), clock.now() - Duration::from_millis(1));
+        assert_eq!(
+            notes.unseen(&[], &clock)[0].0,
+            read,
+            "an answer that comes late is no news"
+        );
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(known(&notes, &[]), new, "what it was before one looked says nothing");
         clock.advance(LIST_LAG);
         assert_eq!((notes.unseen(&[], &clock), known(&notes, &[])), (vec![], vec![]));
     }
@@ -282,6 +299,19 @@ mod tests {
         assert_eq!(ledger.notes().doubt("a", &clock), None);
         noted().sent();
         assert_eq!(ledger.notes().doubt("a", &clock), Some(LIST_LAG));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_purchase_is_noted_for_as_long_as_somebody_is_at_it() {
+        let (clock, ledger) = (clock(), Ledger::default());
+        let working = ledger.begin("a");
+        ledger.notes().buy("a", clock.now());
+        clock.advance(LIST_LAG);
+        ledger.notes().unseen(&[], &clock);
+        assert_eq!(ledger.notes().buying_others("b", &[]), 1);
+        drop(working);
+        ledger.notes().unseen(&[], &clock);
+        assert_eq!(ledger.notes().buying_others("b", &[]), 0);
     }
 
     #[tokio::test(start_paused = true)]

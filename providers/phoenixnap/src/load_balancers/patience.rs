@@ -36,7 +36,10 @@ impl Patience {
     ) -> (Result<T, CloudError>, Option<String>) {
         let mut waits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Err(CloudError::Pending { message, after }) = result else {
-            waits.remove(service);
+            // One that the cloud wants to be left alone with waits on.
+            if !result.as_ref().is_err_and(|error| error.after().is_some()) {
+                waits.remove(service);
+            }
             return (result, None);
         };
         let now = clock.now();
@@ -57,6 +60,8 @@ impl Patience {
 
 #[cfg(test)]
 mod tests {
+    use kit::Class;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -78,6 +83,10 @@ mod tests {
             clock.advance(Duration::from_secs(seconds));
             assert_eq!(look(), expected, "{seconds}");
         }
+        let after = Some(Duration::from_mins(2));
+        let alone: Result<(), _> = Err(CloudError::new(Class::Throttled { after }, "busy"));
+        assert_eq!(patience.wait("web", alone, &clock).0.unwrap_err().after(), after);
+        assert_eq!(look(), (60, false), "it has been waiting all the time");
         patience.wait("web", Ok(()), &clock).0.unwrap();
         assert_eq!(look(), (5, false));
     }
