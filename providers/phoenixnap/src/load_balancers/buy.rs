@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use cloud_provider::CloudError;
 use cloud_provider::data::Service;
-use kit::Clock;
+use kit::{Class, Clock};
 use tracing::info;
 
 use super::ledger::Notes;
@@ -59,7 +59,8 @@ impl PnapLoadBalancers {
                 Err(CloudError::pending(new, SOON))
             }
             Err(error) => {
-                notes.tagged = false;
+                // Whatever else was refused may have been for want of one.
+                notes.tagged &= matches!(error.class(), Class::Throttled { .. });
                 if error.is_ambiguous() {
                     notes.buy(&whose, clock.now());
                 } else {

@@ -70,8 +70,9 @@ impl PnapLoadBalancers {
                 }
                 Ok(choice)
             });
-            // Nobody who has an address is to lose it, nor a last place to be sold twice, over an old view.
-            let delicate = !service.ingress.is_empty() || has + 1 >= MOST_BLOCKS;
+            // Nobody who has an address is to lose it over an old view, nor is the last place of a network to be sold twice.
+            let buys = chosen.as_ref().is_ok_and(|choice| choice.step == Step::Buy);
+            let delicate = !service.ingress.is_empty() || (buys && has + 1 >= MOST_BLOCKS);
             if !settles(view.age, &chosen, delicate) {
                 return Ok(None);
             }
@@ -232,17 +233,18 @@ fn tell_trouble(running: &Running, service: &Service, step: &Step<'_>) {
 /// How many other Services wait for an address of a shared block before this one: those without a block of their own that
 /// neither have an address nor ask for one.
 fn ahead(running: &Running, notes: &Notes, blocks: &[IpBlock], service: &Service) -> usize {
-    let (names, key) = (running.publisher.names(), service.key());
+    let names = running.publisher.names();
     let owners: BTreeSet<String> = blocks.iter().filter_map(tags::owner).collect();
+    // What is asked of thousands of Services, time and again, costs little first.
     let waits = |other: &Service| {
-        let other_key = other.key();
-        other_key < key
+        (&other.namespace, &other.name) < (&service.namespace, &service.name)
+            && other.ingress.is_empty()
             && other.class.is_none()
             && wants_address(other)
             && !is_ipv6_only(other)
             && addresses_of(names, other).next().is_none()
-            && !notes.given.contains_key(&other_key)
-            && !owners.contains(&other_key)
+            && !notes.given.contains_key(&other.key())
+            && !owners.contains(&other.key())
     };
     let services = running.context.services.list();
     services.iter().filter(|other| waits(other)).count()
@@ -250,12 +252,11 @@ fn ahead(running: &Running, notes: &Notes, blocks: &[IpBlock], service: &Service
 
 /// The addresses that Services other than this one have.
 fn addresses_of_others(running: &Running, notes: &Notes, service: &Service) -> BTreeSet<IpAddr> {
-    let key = service.key();
+    let is_other = |other: &Service| (&other.namespace, &other.name) != (&service.namespace, &service.name);
     let services = running.context.services.list();
-    let others = services
-        .iter()
-        .filter(|other| other.key() != key && needs_address(other));
+    let others = services.iter().filter(|other| is_other(other) && needs_address(other));
     let theirs = others.flat_map(|other| granted(running.publisher.names(), other));
+    let key = service.key();
     let given = notes.given.iter().filter(|(other, _)| **other != key);
     theirs.chain(given.map(|(_, address)| *address)).collect()
 }

@@ -79,21 +79,26 @@ fn foreign_annotations<'a>(names: &'a AddressNames, service: &'a Service) -> imp
 }
 
 /// The addresses that a Service was granted: those it only asks for are nobody's.
-pub(super) fn granted(names: &AddressNames, service: &Service) -> impl Iterator<Item = IpAddr> {
-    let given = assigned(names, service).map(str::to_owned);
-    let told = service.ingress.iter().map(|ingress| ingress.ip.clone());
-    let all: Vec<String> = given.into_iter().chain(told).collect();
-    all.into_iter().filter_map(|text| text.parse().ok())
+pub(super) fn granted<'a>(names: &'a AddressNames, service: &'a Service) -> impl Iterator<Item = IpAddr> + use<'a> {
+    let texts = assigned(names, service).into_iter().chain(told(service));
+    texts.filter_map(|text| text.parse().ok())
 }
 
 /// The addresses that a Service has, has been given, or asks for.
-pub(super) fn addresses_of(names: &AddressNames, service: &Service) -> impl Iterator<Item = IpAddr> {
-    let given = assigned(names, service).unwrap_or_default();
-    let written = [given, &service.load_balancer_ip].map(str::to_owned);
-    let asked = foreign_annotations(names, service).map(|(_, text)| text.trim().to_owned());
-    let told = service.ingress.iter().map(|ingress| ingress.ip.clone());
-    let all: Vec<String> = written.into_iter().chain(asked).chain(told).collect();
-    all.into_iter().filter_map(|text| text.parse().ok())
+pub(super) fn addresses_of<'a>(
+    names: &'a AddressNames,
+    service: &'a Service,
+) -> impl Iterator<Item = IpAddr> + use<'a> {
+    let written = assigned(names, service)
+        .into_iter()
+        .chain([service.load_balancer_ip.as_str()]);
+    let asked = foreign_annotations(names, service).map(|(_, text)| text.trim());
+    let texts = written.chain(asked).chain(told(service));
+    texts.filter_map(|text| text.parse().ok())
+}
+
+fn told(service: &Service) -> impl Iterator<Item = &str> {
+    service.ingress.iter().map(|ingress| ingress.ip.as_str())
 }
 
 /// Writes addresses to Services.
