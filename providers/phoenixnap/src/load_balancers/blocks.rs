@@ -20,8 +20,7 @@ const LATELY: Duration = Duration::from_secs(5);
 /// The same for the next step with a block. Shorter than [`SOON`](super::SOON), so that who did something sees what became
 /// of it.
 const JUST_NOW: Duration = Duration::from_millis(800);
-/// How old the network may be for both: it is asked about twice as seldom as who waits looks. What it says of addresses that
-/// members have is not newer than that when somebody sets one by hand, either.
+/// How old the network may be for that: what matters of it changes when somebody does something to it by hand.
 const NETWORK: Duration = Duration::from_secs(10);
 /// For how long the block of somebody else stays as it was seen.
 const STRANGER: Duration = Duration::from_mins(1);
@@ -52,6 +51,18 @@ pub(super) enum Age {
     JustNow,
     /// Seen on request: good for whatever is to be taken away, or told to be wrong.
     New,
+}
+
+impl Age {
+    /// How old blocks and network may be.
+    fn limits(self) -> (Duration, Duration) {
+        match self {
+            // Who looked then may have rested on a network that somebody saw before.
+            Self::Lately => (LATELY, NETWORK + LATELY),
+            Self::JustNow => (JUST_NOW, NETWORK),
+            Self::New => (Duration::ZERO, Duration::ZERO),
+        }
+    }
 }
 
 /// The last looks, which those who look at the same time share.
@@ -102,11 +113,7 @@ impl PnapLoadBalancers {
     /// anything else that is under way.
     pub(super) async fn look(&self, running: &Running, age: Age) -> Result<View, CloudError> {
         let client = self.0.client.leave_waiting();
-        let (of_blocks, of_network) = match age {
-            Age::Lately => (LATELY, NETWORK + LATELY),
-            Age::JustNow => (JUST_NOW, NETWORK),
-            Age::New => (Duration::ZERO, Duration::ZERO),
-        };
+        let (of_blocks, of_network) = age.limits();
         let at = running.context.clock.now() - of_blocks;
         let looked = tokio::try_join!(
             self.blocks_since(running, &client, of_blocks),
@@ -128,13 +135,13 @@ impl PnapLoadBalancers {
 
     /// Blocks and network as somebody saw them a short time ago, if somebody did.
     pub(super) fn seen_lately(&self, running: &Running) -> Option<View> {
-        let looks = &self.0.looks;
+        let (looks, age) = (&self.0.looks, Age::Lately);
+        let (of_blocks, of_network) = age.limits();
         Some(View {
-            blocks: looks.blocks.known(LATELY).map(Arc::unwrap_or_clone)?,
-            // Who looked then may have rested on what somebody saw so long before.
-            network: looks.network.known(NETWORK + LATELY)?,
-            at: running.context.clock.now() - LATELY,
-            age: Age::Lately,
+            blocks: looks.blocks.known(of_blocks).map(Arc::unwrap_or_clone)?,
+            network: looks.network.known(of_network)?,
+            at: running.context.clock.now() - of_blocks,
+            age,
         })
     }
 
